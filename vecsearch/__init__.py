@@ -1,0 +1,1 @@
+"""One SimilarityIndex over every vector engine."""

@@ -1,0 +1,287 @@
+"""The page an adapter is written against: primitives, and data about what the engine can do.
+
+A backend stores *rows* and answers *primitives*; it holds no policy. Everything else (checks, conflict policies, batching,
+retries, chunked views, exact fallbacks, ordering) is written once, in front of it. What a backend receives is always
+checked: float32 C-contiguous vectors of the index's width, unique ids, no empty call, at most ``batch_rows`` rows,
+``1 <= k <= max_k``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from vecsearch.filters import Filter
+
+Metric = Literal["cosine", "euclidean", "dotproduct"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+Fault = Literal["unavailable", "rate_limited", "denied", "not_found", "exists", "storage", "invalid"]
+Part = Literal["vectors", "fields", "documents"]
+FILTER_OPERATORS = frozenset({"eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "exists", "not"})
+METADATA_TYPES = frozenset({"str", "int", "float", "bool", "datetime", "list"})
+
+
+class Score(Enum):
+    """What an engine's score means for a metric; ``vecsearch`` turns each into the one distance."""
+
+    DISTANCE = "the distance itself: 1 - cos, the true euclidean length, or -<x, y>"
+    SIMILARITY = "cos or <x, y>, larger is nearer"
+    SQUARED = "the squared euclidean length"
+    ONE_MINUS = "1 - <x, y>"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Marks a setting that says *which* index is meant; the run record wins over every layer."""
+
+
+class BackendConfig(BaseModel):
+    """The settings common to all backends; an adapter's own model derives from it.
+
+    A field is of one of three kinds. ``SecretStr`` fields are secrets: never recorded or shown. Fields annotated with
+    ``Identity()`` say which index is meant: recorded, and the record wins. All others are connection settings: the
+    layers win over the record. A field called ``path`` gets ``<home>/data/<backend>/<key>`` where the user gives none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    index_name: Annotated[str | None, Identity()] = Field(None, description="the name of the index in the engine")
+    search_params: dict[str, Any] = Field(default_factory=dict, description="the engine's search options, every search")
+    allow_scan: bool = Field(default=False, description="answer by reading all rows where the engine cannot")
+    timeout: float = Field(60.0, gt=0, description="seconds for one call, its retries included")
+    workers: int = Field(4, ge=1, le=64, description="parallel uploads while writing")
+    batch_rows: int | None = Field(None, ge=1, description="rows in one request; less than the engine's limit")
+
+    @classmethod
+    def identity_fields(cls) -> frozenset[str]:
+        """The names of the settings that the run record decides."""
+        marked = (name for name, info in cls.model_fields.items() if any(isinstance(m, Identity) for m in info.metadata))
+        return frozenset(marked)
+
+    @classmethod
+    def secret_fields(cls) -> frozenset[str]:
+        """The names of the settings that are never recorded or shown."""
+        return frozenset(
+            name
+            for name, info in cls.model_fields.items()
+            if info.annotation is SecretStr or SecretStr in get_args(info.annotation)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an engine can do, as data. Each field is one question."""
+
+    metrics: Mapping[Metric, Score]
+    """Which metrics, and what does the engine's score mean for each?"""
+    exactness: Literal["always", "on_request", "never"] = "always"
+    """Does a search return the true nearest rows: always, when asked (``exact=True``), or never?"""
+    true_distances: bool = True
+    """Are the scores of the hits computed from the stored vectors, not from quantised ones?"""
+    filter_operators: frozenset[str] = FILTER_OPERATORS
+    """Which filter operators does it answer itself? ``"not"``: the complement of a leaf."""
+    filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
+    """Which primitives take a ``where``?"""
+    max_k: int | None = None
+    """How many neighbours can one query ask for?"""
+    max_filter_ids: int | None = None
+    """How many ids can one ``where`` name?"""
+    batch_rows: int = 1000
+    """How many rows can one upsert, delete or fetch carry?"""
+    batch_bytes: int | None = None
+    """How many bytes of vectors, fields and documents can one upsert carry?"""
+    metadata_types: frozenset[str] = METADATA_TYPES
+    """Which metadata types come back, and filter, exactly as they were put?"""
+    max_int: int = 2**63 - 1
+    """The largest integer (either sign) that comes back exactly."""
+    id_form: Literal["text", "uuid"] = "text"
+    """Does it take any text as an id, or UUIDs only?"""
+    zero_vectors: bool = True
+    """Does it store a vector of zeros (on metrics other than cosine)?"""
+    keeps_norms: bool = True
+    """Do vectors come back with the length they were put with?"""
+    thread_safe: bool = True
+    """May several threads call it at once?"""
+    local: bool = False
+    """Do the rows lie in this process, so that a scan needs nobody's leave?"""
+    durable: bool = True
+    """Is a write safe on disk without ``save()``?"""
+    dims: tuple[int, int] = (1, 65_536)
+    """The smallest and largest width of a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What an index is: fixed when it is created."""
+
+    dim: int
+    metric: Metric
+    patches: bool = False
+    ours: bool = True
+    """Was it made by vecsearch? An adapter says ``False`` for an index that it finds without our marker."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows on their way to or from an engine, columns aligned; a column that was not asked for is ``None``.
+
+    ``vectors`` is float32 ``(n, dim)``; ``fields`` are the native fields of each row, plain values under safe names.
+    """
+
+    ids: list[str]
+    vectors: NDArray[np.float32] | None = None
+    fields: list[dict[str, Any]] | None = None
+    documents: list[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(slots=True)
+class Hits:
+    """The answer to a search: per query its rows, nearest first, with the engine's own scores (any length <= k)."""
+
+    scores: list[NDArray[np.floating[Any]]]
+    rows: list[Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which rows: those named by ``ids`` (``None``: all) for which ``filter`` holds (``None``: all).
+
+    ``filter`` is in normal form (``vecsearch.filters.normal_form``): conditions, each possibly negated, and/or.
+    """
+
+    ids: Sequence[str] | None = None
+    filter: Filter | None = None
+
+
+C = TypeVar("C", bound=BackendConfig)
+
+
+class Backend(ABC, Generic[C]):
+    """An engine, as thirteen primitives. One instance serves one index; calls may come from several threads.
+
+    Raise the client's own exceptions: ``errors`` says what each means, and the caller in front retries, translates and
+    names the operation. The most derived class in ``errors`` wins.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[BackendConfig]]
+    capabilities: Capabilities
+    """On the class, or on the instance where it depends on the configuration."""
+    errors: ClassVar[Mapping[type[Exception], Fault]] = {}
+    search_params: ClassVar[frozenset[str]] = frozenset()
+    """The names that ``params=`` and the setting ``search_params`` may hold."""
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @property
+    def client(self) -> Any:  # noqa: ANN401  each engine has its own
+        """The engine's own client or object: the way around vecsearch, at your own risk."""
+        return None
+
+    @abstractmethod
+    def describe(self) -> Spec | None:
+        """What the engine holds under the configured name, or ``None`` where it holds nothing."""
+
+    @abstractmethod
+    def create(self, spec: Spec) -> None:
+        """Make the index. Raise (fault ``exists``) where there is one."""
+
+    @abstractmethod
+    def upsert(self, rows: Rows) -> None:
+        """Write whole rows: a row of the same id is replaced, all of it, fields and document included."""
+
+    @abstractmethod
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows; unknown ids do nothing."""
+
+    @abstractmethod
+    def fetch(self, ids: Sequence[str], include: frozenset[Part]) -> Rows:
+        """The rows of these ids, in any order, without those that do not exist."""
+
+    @abstractmethod
+    def search(  # noqa: PLR0913  a search has this many sides
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        where: Where | None,
+        *,
+        include: frozenset[Part],
+        exact: bool,
+        params: Mapping[str, Any],
+    ) -> Hits:
+        """The ``k`` nearest rows of each query among ``where``, in native scores.
+
+        ``exact`` is only ever true where ``capabilities.exactness`` is not ``"never"``.
+        """
+
+    @abstractmethod
+    def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
+        """Every row among ``where`` once, in any order, in batches of at most ``batch_rows``."""
+
+    @abstractmethod
+    def count(self, where: Where | None = None) -> int:
+        """The exact number of rows among ``where``."""
+
+    def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
+        """Whether later calls see these writes; asked again until it says yes. An engine that waits says yes."""
+        del written, deleted
+        return True
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Delete the index and its rows from the engine; nothing where there is none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and files; never deletes. Called once."""
+
+    # For engines whose rows lie in this process; the others leave these alone.
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether rows would be lost if the process ended now."""
+        return False
+
+    def save(self) -> None:
+        """Make every write durable: afterwards a crash leaves the new state."""
+
+    def reload(self) -> None:
+        """Read again what another process may have saved."""
+
+    def matrix(self) -> tuple[Sequence[str], NDArray[np.float32]] | None:
+        """All ids and vectors as they lie in memory or in a file, without a copy; ``None`` where they do not."""
+        return None
+
+
+__all__ = (
+    "FILTER_OPERATORS",
+    "METADATA_TYPES",
+    "METRICS",
+    "Backend",
+    "BackendConfig",
+    "Capabilities",
+    "Fault",
+    "Hits",
+    "Identity",
+    "Metric",
+    "Part",
+    "Rows",
+    "Score",
+    "Spec",
+    "Where",
+)
+
