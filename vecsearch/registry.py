@@ -81,7 +81,7 @@ def backend_class(name: str) -> type[Backend[Any]]:
             found: type[Backend[Any]] = getattr(import_module(module), attribute)
         return found
     if not points:
-        raise UnknownBackendError(f"no backend {name!r}{nearest(name, names())}; known: {', '.join(names())}")
+        raise UnknownBackendError(f"no backend {name!r}{nearest(name, names())} (known: {', '.join(names())})")
     if len(points) > 1:
         origins = " and ".join(f"{_origin(point)} ({point.value})" for point in points)
         raise ConfigError(f"{origins} both declare a backend {name!r}; uninstall one")
@@ -177,12 +177,13 @@ def registered(name: str, cls: type[Backend[Any]]) -> Iterator[None]:
                 _registered[name] = before
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'``, or nothing where no known name is near: for messages about an unknown name."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean 'x'?``, or nothing where no known name is near: for messages about an unknown name."""
     import difflib  # only an error needs it
 
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f"; did you mean {close[0]!r}" if close else ""
+    cases = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), list(cases), n=1, cutoff=cutoff)
+    return f"; did you mean {cases[close[0]]!r}?" if close else ""
 
 
 __all__ = (

@@ -1,0 +1,242 @@
+"""Where settings come from: the file, the environment, and edits, read into one snapshot.
+
+Nothing is decided about a backend here: a value stays as it was written, with the layer it was written in, until its
+backend is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vecsearch import registry
+from vecsearch.registry import nearest
+
+DEFAULT_BACKEND = "sklearn"
+PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+TOP_LEVEL = ("default_similarity_backend", "similarity_backends")
+ENV_HOME = "VECSEARCH_HOME"
+ENV_PATH = "VECSEARCH_CONFIG_PATH"
+ENV_DEFAULT = "VECSEARCH_DEFAULT_SIMILARITY_BACKEND"
+ENV_ALLOWED = "VECSEARCH_SIMILARITY_BACKENDS"
+ENV_PREFIX = "VECSEARCH_SIMILARITY_"
+_POLICED = (ENV_PREFIX, "VECSEARCH_DEFAULT_")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value as one layer gave it."""
+
+    key: str
+    value: Any = field(repr=False)  # it may be a secret
+    layer: str
+    path: Path | None = None
+    """The file that holds it, for a value of the file."""
+    text: bool = False
+    """Whether it is text from the environment, so that lists and dicts are JSON."""
+
+
+Layer = Sequence[Setting]
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What was set at run time; ``None`` is not set."""
+
+    layer: str
+    home: Path | None = None
+    default_similarity_backend: str | None = None
+    similarity_backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All layers under the arguments, at one moment."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    home: Setting
+    path: Setting
+    default: Setting
+    profiles: dict[str, list[Layer]] = field(default_factory=dict)
+    """The layers of each profile that is named anywhere, strongest first."""
+    allowed: tuple[str, ...] | None = None
+    """The names in ``VECSEARCH_SIMILARITY_BACKENDS``, if they exclude others."""
+    problems: list[str] = field(default_factory=list)
+    """What stops every backend."""
+    profile_problems: dict[str, list[str]] = field(default_factory=dict)
+    """What stops one profile."""
+    ignored: list[str] = field(default_factory=list)
+    """Sections of the file that are not ours."""
+
+    def names(self) -> list[str]:
+        """All profiles and backends that can be named, sorted."""
+        return sorted({*self.profiles, *registry.names()})
+
+    def given(self, name: str, key: str) -> Setting | None:
+        """The strongest value of a key of a profile."""
+        found = (s for layer in self.profiles.get(name, ()) for s in layer if s.key == key and s.value is not None)
+        return next(found, None)
+
+
+def environment_name(profile: str, key: str) -> str:
+    """The variable that sets a key of a profile."""
+    return f"{ENV_PREFIX}{_env_form(profile)}_{key.upper()}"
+
+
+def _env_form(profile: str) -> str:
+    return profile.upper().replace("-", "_")
+
+
+def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence[Edits]) -> Snapshot:
+    """Read all layers. ``edits`` come strongest first. Problems are kept, not raised: the caller knows what they stop."""
+    home = _home(environ, edits)
+    file = Setting("config file", home.value / "config.json", home.layer)
+    if path is not None:
+        file = Setting("config file", path, "argument")
+    elif environ.get(ENV_PATH):
+        file = Setting("config file", Path(environ[ENV_PATH]).expanduser(), f"environment {ENV_PATH}")
+    default = Setting("default_similarity_backend", DEFAULT_BACKEND, "default")
+    snapshot = Snapshot(environ, home, file, default)
+
+    content = _read_file(snapshot, required=file.layer != home.layer)
+    for edit in edits:
+        for name, values in edit.similarity_backends.items():
+            found = tuple(Setting(key, value, edit.layer) for key, value in values.items())
+            snapshot.profiles.setdefault(name, []).append(found)
+    from_file = _file_profiles(snapshot, content)
+    from_environment = _environment_profiles(snapshot, {*snapshot.profiles, *from_file})
+    for source in (from_environment, from_file):
+        for name, layer in source.items():
+            snapshot.profiles.setdefault(name, []).append(layer)
+    for name in snapshot.profiles:
+        if not PROFILE_NAME.fullmatch(name):
+            problem = f"{name!r} cannot name a profile: lower-case letters, digits, '_' and '-', a letter first"
+            snapshot.profile_problems.setdefault(name, []).append(problem)
+    snapshot.default = _default(snapshot, edits, content)
+    return snapshot
+
+
+def _home(environ: Mapping[str, str], edits: Sequence[Edits]) -> Setting:
+    for edit in edits:
+        if edit.home is not None:
+            return Setting("home", edit.home, edit.layer)
+    if environ.get(ENV_HOME):
+        return Setting("home", Path(environ[ENV_HOME]).expanduser(), f"environment {ENV_HOME}")
+    return Setting("home", Path("~/.vecsearch").expanduser(), "default")
+
+
+def _read_file(snapshot: Snapshot, *, required: bool) -> Mapping[str, Any]:
+    path: Path = snapshot.path.value
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if required:
+            snapshot.problems.append(f"no configuration file at {path} (from {snapshot.path.layer})")
+        return {}
+    except OSError as error:
+        snapshot.problems.append(f"cannot read the configuration file {path}: {error.strerror or error}")
+        return {}
+    except json.JSONDecodeError as error:
+        snapshot.problems.append(f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}")
+        return {}
+    except UnicodeDecodeError:
+        snapshot.problems.append(f"{path} is no UTF-8 text")
+        return {}
+    if not isinstance(content, dict):
+        snapshot.problems.append(f"{path} must hold a JSON object with {' and '.join(TOP_LEVEL)}")
+        return {}
+    for name in content:
+        if name in TOP_LEVEL:
+            continue
+        close = nearest(name, TOP_LEVEL, cutoff=0.7)
+        if close:
+            snapshot.problems.append(f"{path}: unknown name {name!r}{close}")
+        else:  # a section of FiftyOne's, whose file works as it is
+            snapshot.ignored.append(name)
+    return content
+
+
+def _file_profiles(snapshot: Snapshot, content: Mapping[str, Any]) -> dict[str, Layer]:
+    path: Path = snapshot.path.value
+    entries = content.get("similarity_backends") or {}
+    if not isinstance(entries, dict):
+        snapshot.problems.append(f"{path}: 'similarity_backends' must be an object of names and their settings")
+        return {}
+    found: dict[str, Layer] = {}
+    for name, values in entries.items():
+        if isinstance(values, dict):
+            found[name] = tuple(
+                Setting(key, value, f"file {path}", path=path)
+                for key, value in values.items()
+                # FiftyOne's way to name its own class; ours come from the registry alone.
+                if not (key == "config_cls" and isinstance(value, str) and value.startswith("fiftyone."))
+            )
+        else:
+            found[name] = ()
+            problem = f'{path}: the settings of {name!r} must be an object, such as {{"url": "…"}}'
+            snapshot.profile_problems.setdefault(name, []).append(problem)
+    return found
+
+
+def _environment_profiles(snapshot: Snapshot, named: set[str]) -> dict[str, Layer]:
+    """Give each ``VECSEARCH_SIMILARITY_…`` variable to the longest profile name that it starts with."""
+    # An empty variable is one that is not set: compose files and CI cannot say it otherwise.
+    ours = {key: value for key, value in snapshot.environ.items() if value and key.startswith(_POLICED)}
+    ours.pop(ENV_DEFAULT, None)
+    listed = [name.strip() for name in ours.pop(ENV_ALLOWED, "").split(",") if name.strip()]
+    found: dict[str, list[Setting]] = {name: [] for name in listed if name != "*"}
+    if listed and "*" not in listed:
+        snapshot.allowed = tuple(found)
+    if not ours:
+        return dict(found)
+    known = sorted({*named, *found, *registry.names()})
+    for variable, value in sorted(ours.items()):
+        matches = [
+            name
+            for name in known
+            if variable.startswith(f"{ENV_PREFIX}{_env_form(name)}_") and variable != environment_name(name, "")
+        ]
+        longest = max(map(len, matches), default=0)
+        owners = [name for name in matches if len(name) == longest]
+        if not owners:
+            snapshot.problems.append(f"unknown environment variable {variable}{_suggestion(variable, known)}")
+        for name in owners:
+            key = variable.removeprefix(environment_name(name, "")).lower()
+            found.setdefault(name, []).append(Setting(key, value, f"environment {variable}", text=True))
+            if len(owners) > 1:
+                problem = f"{variable} could mean any of the profiles {', '.join(owners)}: rename one"
+                snapshot.profile_problems.setdefault(name, []).append(problem)
+    return dict(found)
+
+
+def _suggestion(variable: str, known: list[str]) -> str:
+    """The nearest variable that would be valid: of ours, or with a known profile in place of the unknown one."""
+    candidates = [ENV_DEFAULT, ENV_ALLOWED]
+    parts = variable.removeprefix(ENV_PREFIX).split("_")
+    if variable.startswith(ENV_PREFIX) and len(parts) > 1:
+        tails = ["_".join(parts[at:]) for at in range(1, len(parts))]
+        candidates += [environment_name(name, tail) for name in known for tail in tails]
+    close = nearest(variable, candidates, cutoff=0.8)
+    return close or f"; profiles are {', '.join(known)}, and {ENV_ALLOWED} can name others"
+
+
+def _default(snapshot: Snapshot, edits: Sequence[Edits], content: Mapping[str, Any]) -> Setting:
+    key = "default_similarity_backend"
+    for edit in edits:
+        if edit.default_similarity_backend is not None:
+            return Setting(key, edit.default_similarity_backend, edit.layer)
+    if snapshot.environ.get(ENV_DEFAULT):
+        return Setting(key, snapshot.environ[ENV_DEFAULT].strip(), f"environment {ENV_DEFAULT}")
+    value = content.get(key)
+    if value is not None and not isinstance(value, str):
+        snapshot.problems.append(f"{snapshot.path.value}: {key!r} must be the name of a backend, as text")
+    elif value is not None:
+        return Setting(key, value, f"file {snapshot.path.value}")
+    return snapshot.default
+
+
+__all__ = ("Edits", "Layer", "Setting", "Snapshot", "environment_name", "take_snapshot")

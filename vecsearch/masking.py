@@ -1,0 +1,142 @@
+"""What is secret in a setting: never shown, never recorded."""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+if TYPE_CHECKING:
+    from vecsearch.backends.base import BackendConfig
+
+MASK = "***"
+_logger = logging.getLogger("vecsearch")
+_warned: set[Path] = set()
+
+# `https://user:password@host`: the part before the last @ of the authority. The second form is a password that was not
+# quoted and holds a / ? or #: what follows the first colon is no port, so it is taken up to the last @.
+_USERINFO = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.\-]*://)(?:[^\s/?#]*|(?!\[)[^\s/?#@:]*:(?!\d*(?:[/?#\s]|$))\S*)@", flags=re.ASCII
+)
+
+
+def is_secret(annotation: Any) -> bool:  # noqa: ANN401  any annotation
+    """Whether a secret type lies anywhere in an annotation: ``SecretStr | None``, ``dict[str, SecretStr]``, a model."""
+    if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(is_secret(info.annotation) for info in annotation.model_fields.values())
+    return any(is_secret(part) for part in get_args(annotation))
+
+
+def secret_fields(model: type[BackendConfig]) -> frozenset[str]:
+    """The fields of a model that hold secrets, at any depth."""
+    nested = (name for name, info in model.model_fields.items() if is_secret(info.annotation))
+    return model.secret_fields().union(nested)
+
+
+def is_reference(value: object) -> bool:
+    """Whether a value says where a secret is (``env:NAME``, ``file:/path``) rather than what it is."""
+    return isinstance(value, str) and value.startswith(("env:", "file:"))
+
+
+def dereference(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401  a secret, or a table of secrets
+    """A secret with its references followed. Raises `LookupError` saying what is missing, never a value."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: dereference(part, environ) for key, part in value.items()}
+    if not is_reference(value):
+        return value
+    kind, _, where = value.partition(":")
+    if kind == "env":
+        if not environ.get(where):
+            raise LookupError(f"refers to the environment variable {where}, which is not set")
+        return environ[where]
+    try:
+        # Files made by an editor or by `echo` end in a line break that is no part of the secret.
+        text = Path(where).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        reason = f"refers to the file {where}, which cannot be read: {error.strerror or error}"
+        raise LookupError(reason) from None
+    except UnicodeDecodeError:  # its context would hold the bytes
+        text = ""
+    if not text:
+        raise LookupError(f"refers to the file {where}, which holds no text")
+    return text
+
+
+def without_userinfo(value: Any, replacement: str = "") -> Any:  # noqa: ANN401  any JSON value
+    """A value whose URLs have lost their ``user:password@``, also within lists and mappings."""
+    if isinstance(value, str):
+        return _USERINFO.sub(lambda found: found.group(1) + replacement, value)
+    if isinstance(value, Mapping):
+        return {key: without_userinfo(part, replacement) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_userinfo(part, replacement) for part in value]
+    return value
+
+
+def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> Any:  # noqa: ANN401  any JSON value
+    """What may be shown of a value.
+
+    Only what a model is known to hold openly is shown: a misspelt ``api_keey`` is a secret as well.
+    """
+    if model is None or field is None or field in secret_fields(model):
+        if isinstance(value, Mapping):
+            return {key: masked(None, None, part) for key, part in value.items()}
+        return value if value is None or is_reference(value) else MASK
+    if isinstance(value, SecretStr):
+        return MASK
+    return without_userinfo(value, f"{MASK}@")
+
+
+def public_config(config: BackendConfig) -> dict[str, Any]:
+    """The settings of a run record, ready for JSON: what was set, without secrets and without ``user:password@``."""
+    shown = config.model_fields_set - secret_fields(type(config))
+    settings = config.model_dump(mode="json", include=set(shown), exclude_none=True)
+    stripped: dict[str, Any] = without_userinfo(settings)
+    return stripped
+
+
+def world_readable(path: Path) -> bool:
+    """Whether every user of the machine can read a file."""
+    if sys.platform == "win32":  # permissions are no mode bits there
+        return False
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def exposed(path: Path, names: str) -> str:
+    """The message about secrets in a file that everybody can read."""
+    return f"{path} holds {names} in plain text and every user can read it: chmod 600 it, or write 'env:NAME'"
+
+
+def warn_exposed(path: Path, names: str) -> None:
+    """Log, once a file, that it shows secrets to every user."""
+    if path not in _warned and world_readable(path):
+        _warned.add(path)
+        _logger.warning("%s", exposed(path, names))
+
+
+__all__ = (
+    "MASK",
+    "dereference",
+    "exposed",
+    "is_reference",
+    "is_secret",
+    "masked",
+    "public_config",
+    "secret_fields",
+    "warn_exposed",
+    "without_userinfo",
+    "world_readable",
+)

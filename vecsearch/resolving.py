@@ -1,0 +1,341 @@
+"""From layers to one validated configuration of one backend."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
+
+from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
+
+from vecsearch import registry
+from vecsearch.backends.base import METRICS, Backend, BackendConfig, Metric
+from vecsearch.errors import ConfigError, UnknownBackendError
+from vecsearch.layers import ENV_ALLOWED, Layer, Setting, Snapshot, environment_name
+from vecsearch.masking import dereference, is_reference, masked, secret_fields, warn_exposed
+from vecsearch.registry import nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+RECORD = "the run record"
+_ELSEWHERE = {
+    "brain_key": "the name of a run is key=",
+    "config_cls": "a backend of your own comes from an installed plug-in, never from a class name in a setting",
+    "metric": "give it as metric=",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A backend and its validated configuration, and the layer that each value came from."""
+
+    profile: str
+    backend: str
+    """The type: the name in the registry."""
+    backend_class: type[Backend[Any]]
+    config: BackendConfig = field(repr=False)  # its URLs may hold passwords
+    layers: Mapping[str, str]
+    metric: Metric | None = None
+    """The metric for new indexes, where a layer gives one (FiftyOne's files do)."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "resolved settings hold credentials and are not pickled: pass the key of the run, or the profile"
+        )
+
+
+def resolve(
+    snapshot: Snapshot,
+    profile: str | BackendConfig | None,
+    settings: Mapping[str, Any],
+    *,
+    recorded: Mapping[str, Any] | None = None,
+    recorded_backend: str | None = None,
+) -> Resolved:
+    """One backend's configuration; see `vecsearch.settings.resolve`."""
+    if snapshot.problems:
+        raise ConfigError("\n".join(snapshot.problems))
+    first = [Setting(key, value, "argument") for key, value in settings.items()]
+    if isinstance(profile, BackendConfig):
+        first = _from_object(profile, first)
+        profile = registry.name_of(type(profile))
+    plan = Plan.make(snapshot, profile, recorded_backend)
+    plan.gather([first, *snapshot.profiles.get(plan.profile, ())], recorded)
+    data, problems = plan.values(plan.chosen, snapshot.environ)
+    config, errors = _validated(plan.model, data)
+    problems += [plan.complaint(error) for error in errors]
+    if plan.asked and config is not None:
+        problems += plan.contradictions(config, data, snapshot.environ)
+    plan.raise_problems([*plan.problems, *problems])
+    if config is None:
+        raise AssertionError("a configuration is validated or has problems")
+    plan.warn_exposed()
+    layers = {name: plan.chosen[name].layer if name in plan.chosen else "default" for name in plan.model.model_fields}
+    if plan.metric is not None:
+        layers["metric"] = plan.metric.layer
+    return Resolved(
+        profile=plan.profile,
+        backend=plan.backend,
+        backend_class=plan.backend_class,
+        config=config,
+        layers=MappingProxyType(layers),
+        metric=None if plan.metric is None else plan.metric.value,
+    )
+
+
+def _from_object(config: BackendConfig, arguments: list[Setting]) -> list[Setting]:
+    """What was set in a configuration object counts as arguments; the layers fill in what was not."""
+    kind = type(config).__name__
+    given = [setting.key for setting in arguments if setting.value is not None]
+    if given:
+        raise ConfigError(
+            f"settings come in {kind}(…) or as arguments, not both: move {', '.join(given)} into {kind}(…)"
+        )
+    return [Setting(name, getattr(config, name), f"argument {kind}(…)") for name in sorted(config.model_fields_set)]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is known about one profile before its values are validated."""
+
+    snapshot: Snapshot
+    profile: str
+    backend: str
+    backend_class: type[Backend[Any]]
+    chooser: str = ""
+    """Who chose the backend, where the caller did not."""
+    chosen: dict[str, Setting] = field(default_factory=dict)
+    asked: dict[str, Setting] = field(default_factory=dict)
+    """Arguments for what the run record decides: they may only agree with it."""
+    metric: Setting | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> type[BackendConfig]:
+        """The model of the backend's settings."""
+        return self.backend_class.Config
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"the {self.backend} backend" if self.profile == self.backend else f"{self.profile!r} ({self.backend})"
+
+    @classmethod
+    def make(cls, snapshot: Snapshot, profile: str | None, recorded_backend: str | None = None) -> Plan:
+        """Find the backend of a profile. Raises `UnknownBackendError`, or what importing it raises."""
+        chooser = ""
+        if profile is None:
+            profile = snapshot.default.value
+            layer = snapshot.default.layer.removeprefix("environment ")
+            chooser = f" ({profile!r} came from {layer})" if layer != "default" else f" ({profile!r} is the default)"
+        if snapshot.allowed is not None and profile not in snapshot.allowed:
+            allowed = ", ".join(snapshot.allowed)
+            raise UnknownBackendError(
+                f"{profile!r} is not among {ENV_ALLOWED}={allowed}; '*' there allows all{chooser}"
+            )
+        given = snapshot.given(profile, "type")
+        backend = profile if given is None else given.value
+        known = registry.names()
+        if given is None and profile not in known:
+            if recorded_backend is None:
+                close = nearest(profile, snapshot.names())
+                hint = " The profile is named, but has no 'type'." if profile in snapshot.profiles else ""
+                names = ", ".join(snapshot.names())
+                raise UnknownBackendError(f"no backend or profile {profile!r}{close} (known: {names}){hint}{chooser}")
+            backend = recorded_backend
+        if not isinstance(backend, str) or backend not in known:
+            layer = RECORD if given is None else given.layer
+            close = nearest(str(backend), known)
+            message = f"the profile {profile!r} has the type {backend!r} ({layer}), which is no backend{close}"
+            raise UnknownBackendError(f"{message} (known: {', '.join(known)}){chooser}")
+        if recorded_backend is not None and backend != recorded_backend:
+            raise ConfigError(
+                f"the run was made with the {recorded_backend} backend, but {profile!r} is of {backend}: open it with a"
+                f" profile of {recorded_backend}, or copy it with copy_index"
+            )
+        plan = cls(snapshot, profile, backend, registry.backend_class(backend), chooser)
+        plan.problems += snapshot.profile_problems.get(profile, [])
+        return plan
+
+    def gather(self, layers: Iterable[Layer], recorded: Mapping[str, Any] | None = None) -> None:
+        """Choose, for each field, the strongest layer that gives it, and check every name in every layer."""
+        identity = self.model.identity_fields() if recorded is not None else frozenset()
+        for at, layer in enumerate(layers):
+            for name, setting in self._by_field(layer).items():
+                if name not in identity:
+                    self.chosen.setdefault(name, setting)
+                elif at == 0:
+                    self.asked[name] = setting
+        if recorded is not None:
+            record = [Setting(key, value, RECORD) for key, value in recorded.items()]
+            for name, setting in self._by_field(record).items():
+                self.chosen.setdefault(name, setting)
+
+    def _by_field(self, layer: Layer) -> dict[str, Setting]:
+        names = spellings(self.model)
+        found: dict[str, Setting] = {}
+        for setting in layer:
+            if setting.key == "metric" and "metric" not in names and setting.layer != "argument":
+                self._take_metric(setting)
+                continue
+            if setting.key == "type" and setting.layer != "argument":
+                continue
+            name = names.get(setting.key)
+            if name is None:
+                self.problems.append(self._unknown(setting, names))
+            elif setting.value is None:
+                continue  # not given, in every layer
+            elif name in found:
+                keys = f"{found[name].key!r} and {setting.key!r}"
+                self.problems.append(f"{self.label}: {keys} are one setting, give one of them ({setting.layer})")
+            else:
+                found[name] = setting
+        return found
+
+    def _take_metric(self, setting: Setting) -> None:
+        if setting.value is None or self.metric is not None:
+            return
+        if setting.value not in METRICS:
+            choices = ", ".join(METRICS)
+            self.problems.append(f"{self.label}: 'metric' ({setting.layer}) must be one of {choices}")
+        else:
+            self.metric = setting
+
+    def _unknown(self, setting: Setting, names: Mapping[str, str]) -> str:
+        message = f"{self.label} has no setting {setting.key!r} ({setting.layer})"
+        if setting.key in _ELSEWHERE:
+            return f"{message}; {_ELSEWHERE[setting.key]}"
+        return message + (nearest(setting.key, names) or f"; it has {', '.join(sorted(names))}")
+
+    def values(self, chosen: Mapping[str, Setting], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+        """The chosen values with JSON read and references followed, and what went wrong with that."""
+        secret = secret_fields(self.model)
+        data: dict[str, Any] = {}
+        problems: list[str] = []
+        for name, setting in chosen.items():
+            value = setting.value
+            if setting.text and takes_json(self.model.model_fields[name].annotation):
+                value = _from_json(value)
+                if value is None:
+                    problems.append(f'{self.where(setting)} must be JSON, such as {{"name": 1}} or ["a", "b"]')
+                    continue
+            if name in secret:
+                try:
+                    value = dereference(value, environ)
+                except LookupError as error:
+                    variable = environment_name(self.profile, name)
+                    problems.append(f"{self.where(setting)} {error.args[0]}; set it, or {variable}")
+                    continue
+            data[name] = value
+        return data, problems
+
+    def where(self, setting: Setting) -> str:
+        """How messages call a value."""
+        return f"{self.label}: {setting.key!r} ({setting.layer})"
+
+    def complaint(self, error: ErrorDetails) -> str:
+        """An error of pydantic in our words, without its input where that may be secret."""
+        key = str(error["loc"][0]) if error["loc"] else ""
+        name = spellings(self.model).get(key)
+        message = error["msg"].removeprefix("Value error, ")
+        if name is None:  # of the whole model
+            return f"{self.label}: {message}{self.chooser}"
+        if error["type"] == "missing":
+            variable = environment_name(self.profile, name)
+            file = self.snapshot.path.value
+            return f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {file}{self.chooser}"
+        setting = self.chosen.get(name) or self.asked[name]
+        if name in secret_fields(self.model):  # a validator's own message could quote it
+            return f"{self.where(setting)} is not valid: it must be {'text' if 'str' in error['type'] else 'as documented'}"
+        shown = masked(self.model, name, setting.value)
+        return f"{self.where(setting)}: {message[:1].lower()}{message[1:]}, not {shown!r}"
+
+    def contradictions(self, config: BackendConfig, data: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
+        """The arguments that differ from what the record says about which index is meant."""
+        asked, problems = self.values(self.asked, environ)
+        other, errors = _validated(self.model, {**data, **asked})
+        problems += [self.complaint(error) for error in errors]
+        for name, setting in self.asked.items():
+            if other is not None and getattr(other, name) != getattr(config, name):
+                mine, theirs = (masked(self.model, name, getattr(c, name)) for c in (config, other))
+                problems.append(
+                    f"the run record says {name}={mine!r}, the argument {setting.key}={theirs!r}: leave it out,"
+                    " or connect(…) to the other index"
+                )
+        return problems
+
+    def raise_problems(self, problems: Sequence[str]) -> None:
+        """Raise them all at once, with who chose the backend."""
+        if problems:
+            text = "\n".join(dict.fromkeys(problems))
+            raise ConfigError(text if self.chooser and self.chooser in text else f"{text}{self.chooser}")
+
+    def exposed(self) -> dict[str, list[Setting]]:
+        """The secrets that stand in plain text in a file, by file."""
+        found: dict[str, list[Setting]] = {}
+        for name in sorted(secret_fields(self.model) & self.chosen.keys()):
+            setting = self.chosen[name]
+            parts = setting.value.values() if isinstance(setting.value, Mapping) else [setting.value]
+            if setting.path is not None and not all(is_reference(part) for part in parts):
+                found.setdefault(str(setting.path), []).append(setting)
+        return found
+
+    def warn_exposed(self) -> None:
+        """Log, once a file, that a secret lies open to all users."""
+        for settings in self.exposed().values():
+            if settings[0].path is not None:
+                warn_exposed(settings[0].path, ", ".join(setting.key for setting in settings))
+
+
+def _validated(model: type[BackendConfig], data: Mapping[str, Any]) -> tuple[BackendConfig | None, list[ErrorDetails]]:
+    """The model, or its errors: returned, since an exception raised here would carry the input as its context."""
+    try:
+        return model.model_validate(dict(data)), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def spellings(model: type[BackendConfig]) -> dict[str, str]:
+    """Every spelling of every setting -> its field: the field's own name and its aliases."""
+    found: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        choices = info.validation_alias.choices if isinstance(info.validation_alias, AliasChoices) else ()
+        for alias in (info.alias, info.validation_alias, *choices):
+            if isinstance(alias, str):
+                found[alias] = name
+    return found | {name: name for name in model.model_fields}
+
+
+def takes_json(annotation: Any) -> bool:  # noqa: ANN401  any annotation
+    """Whether a field holds a list or a table, which the environment gives as JSON."""
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and issubclass(origin, BaseModel | Mapping | Sequence | set | frozenset):
+        return not issubclass(origin, str | bytes)
+    if isinstance(origin, type) and (dataclasses.is_dataclass(origin) or issubclass(origin, SecretStr)):
+        return dataclasses.is_dataclass(origin)
+    return any(takes_json(part) for part in get_args(annotation))
+
+
+def _from_json(text: str) -> Any:  # noqa: ANN401  any JSON value
+    """A list or a table; ``None`` for any other text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def check(snapshot: Snapshot, plan: Plan) -> list[str]:
+    """What is wrong with a profile as configured; what is only missing may still come as an argument."""
+    plan.gather(snapshot.profiles.get(plan.profile, ()))
+    data, problems = plan.values(plan.chosen, snapshot.environ)
+    errors = _validated(plan.model, data)[1]
+    problems += [plan.complaint(error) for error in errors if error["loc"] and error["type"] != "missing"]
+    return list(dict.fromkeys([*plan.problems, *problems]))
+
+
+__all__ = ("Plan", "Resolved", "check", "resolve", "spellings")

@@ -1,0 +1,323 @@
+"""Settings: ``arguments > edits of vecsearch.config > environment > JSON file > defaults``.
+
+Every layer is read when it is asked for, never at import, so a variable that changes is seen.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from vecsearch.errors import ConfigError, UnknownBackendError, VecsearchError
+from vecsearch.layers import Edits, Snapshot, take_snapshot
+from vecsearch.masking import MASK, masked, public_config
+from vecsearch.registry import nearest
+from vecsearch.resolving import Plan, Resolved, spellings
+from vecsearch.resolving import resolve as _resolve
+
+if TYPE_CHECKING:
+    from vecsearch.backends.base import BackendConfig
+    from vecsearch.explain import Explanation
+
+_EDITABLE = ("default_similarity_backend", "home", "similarity_backends")
+_READABLE = (*_EDITABLE, "config_path", "runs_path")
+# At module level, as context variables are never collected: each entry names the settings object that it belongs to.
+_overrides: ContextVar[tuple[tuple[int, Edits], ...]] = ContextVar("vecsearch_overrides", default=())
+
+
+class _UnknownSettingError(ConfigError, AttributeError):
+    """So that ``hasattr`` and ``getattr`` with a default work."""
+
+
+class _UnknownProfileError(UnknownBackendError, KeyError):
+    """So that ``in`` and ``get`` work."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would quote it
+
+
+class Settings:
+    """The settings of this process; ``vecsearch.config`` is the one that everything uses.
+
+    Attributes: ``default_similarity_backend``, ``similarity_backends`` and ``home`` can be edited; ``config_path`` and
+    ``runs_path`` only read. Reading gives the value that wins, whichever layer it is in. Edits hold for the process::
+
+        vecsearch.config.default_similarity_backend = "milvus"
+        vecsearch.config.similarity_backends["milvus"]["uri"] = "http://localhost:19530"
+        with vecsearch.config.override(default_similarity_backend="sklearn"):
+            ...
+
+    Another object is for tests: ``environ`` replaces ``os.environ``, ``path`` the configuration file.
+    """
+
+    _environ: Mapping[str, str] | None
+    _path: Path | None
+    _edits: Edits
+    _lock: threading.RLock
+
+    def __init__(self, environ: Mapping[str, str] | None = None, path: str | Path | None = None) -> None:
+        # Past our own __setattr__, which refuses every name that is no setting.
+        own = {"_environ": environ, "_path": None if path is None else Path(path), "_lock": threading.RLock()}
+        self.__dict__.update(own, _edits=Edits("edit of vecsearch.config"))
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401  each setting has its type
+        checked = _checked({name: value})
+        with self._lock:
+            self.__dict__["_edits"] = replace(self._edits, **checked)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  each setting has its type
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise _unknown(name, _READABLE)
+
+    def __repr__(self) -> str:
+        return f"<vecsearch settings, home {self.home}; .explain() shows every value and its layer>"
+
+    @property
+    def default_similarity_backend(self) -> str:
+        """The backend or profile that is used where none is named."""
+        return str(self.snapshot().default.value)
+
+    @property
+    def similarity_backends(self) -> Profiles:
+        """The settings of each backend and profile: a live mapping of mappings, which can be edited."""
+        return Profiles(self)
+
+    @property
+    def home(self) -> Path:
+        """Where the configuration file, the run records and the data of embedded backends lie."""
+        return Path(self.snapshot().home.value)
+
+    @property
+    def config_path(self) -> Path:
+        """The JSON file that is read, whether it exists or not."""
+        return Path(self.snapshot().path.value)
+
+    @property
+    def runs_path(self) -> Path:
+        """The directory of the run records."""
+        return self.home / "runs"
+
+    def snapshot(self) -> Snapshot:
+        """All layers, read now."""
+        mine = [edits for owner, edits in reversed(_overrides.get()) if owner == id(self)]
+        environ = os.environ if self._environ is None else self._environ
+        return take_snapshot(environ, self._path, [*mine, self._edits])
+
+    @contextmanager
+    def override(self, **settings: Any) -> Iterator[Settings]:  # noqa: ANN401  each setting has its type
+        """Lay ``default_similarity_backend``, ``similarity_backends`` or ``home`` over all layers within the block.
+
+        It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do not
+        see it. Arguments still win. Blocks nest.
+        """
+        edits = replace(Edits("config.override"), **_checked(settings))
+        token = _overrides.set((*_overrides.get(), (id(self), edits)))
+        try:
+            yield self
+        finally:
+            _overrides.reset(token)
+
+    def reset(self) -> None:
+        """Forget all edits."""
+        with self._lock:
+            self.__dict__["_edits"] = Edits(self._edits.layer)
+
+    def explain(self) -> Explanation:
+        """Every setting, masked where secret, with the layer it comes from; and every problem."""
+        from vecsearch.explain import explain
+
+        return explain(self.snapshot())
+
+    def resolve(
+        self,
+        profile: str | BackendConfig | None,
+        settings: Mapping[str, Any],
+        *,
+        recorded: Mapping[str, Any] | None = None,
+        recorded_backend: str | None = None,
+    ) -> Resolved:
+        """The backend and the validated configuration that the layers give; see `resolve`."""
+        return _resolve(self.snapshot(), profile, settings, recorded=recorded, recorded_backend=recorded_backend)
+
+    def _edit(self, profile: str, values: Mapping[str, Any] | None) -> None:
+        """Replace what was edited of one profile, or forget it."""
+        with self._lock:
+            others = {key: value for key, value in self._edits.similarity_backends.items() if key != profile}
+            if values is not None:
+                others |= _checked_profiles({profile: values})
+            self.__dict__["_edits"] = replace(self._edits, similarity_backends=others)
+
+    def _edited(self, profile: str) -> Mapping[str, Any]:
+        return self._edits.similarity_backends.get(profile, {})
+
+
+class Profiles(MutableMapping[str, MutableMapping[str, Any]]):
+    """``config.similarity_backends``: every known name, and a live mapping of its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __getitem__(self, name: str) -> Profile:
+        known = self._settings.snapshot().names()
+        if name not in known:
+            hint = f"; a new profile is similarity_backends[{name!r}] = {{'type': …}}"
+            raise _UnknownProfileError(f"no backend or profile {name!r}{nearest(str(name), known)}{hint}")
+        return Profile(self._settings, name)
+
+    def __setitem__(self, name: str, values: Mapping[str, Any]) -> None:
+        self._settings._edit(name, values)  # noqa: SLF001  one room
+
+    def __delitem__(self, name: str) -> None:
+        """Forget what was edited; the other layers stay."""
+        if not self._settings._edited(name):  # noqa: SLF001  one room
+            raise _UnknownProfileError(f"nothing was edited of {name!r}; other layers are edited where they are")
+        self._settings._edit(name, None)  # noqa: SLF001  one room
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings.snapshot().names())
+
+    def __len__(self) -> int:
+        return len(self._settings.snapshot().names())
+
+    def __repr__(self) -> str:
+        return f"<settings of {', '.join(self)}>"
+
+
+class Profile(MutableMapping[str, Any]):
+    """The settings of one profile over all layers. Writing edits; lists and tables that are read cannot be changed.
+
+    Secrets are read as ``SecretStr``.
+    """
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+
+    def _read(self, *, shown: bool = False) -> dict[str, Any]:
+        snapshot = self._settings.snapshot()
+        try:
+            model = Plan.make(snapshot, self._name).model
+        except (VecsearchError, ImportError):  # unknown, or its client is missing: then everything counts as secret
+            model = None
+        names = {"type": "type"} if model is None else spellings(model)
+        found: dict[str, Any] = {}
+        for layer in snapshot.profiles.get(self._name, ()):
+            for setting in layer:
+                key = names.get(setting.key, setting.key)
+                if setting.value is None or key in found:
+                    continue
+                public = key == "type" or masked(model, names.get(setting.key), setting.value) == setting.value
+                secret = not public and masked(model, names.get(setting.key), setting.value) == MASK
+                if shown:
+                    found[key] = setting.value if key == "type" else masked(model, names.get(key), setting.value)
+                elif secret and isinstance(setting.value, str):
+                    found[key] = SecretStr(setting.value)
+                else:
+                    found[key] = _frozen(setting.value)
+        return found
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  each setting has its type
+        return self._read()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401  each setting has its type
+        with self._settings._lock:  # noqa: SLF001  one room
+            self._settings._edit(self._name, {**self._settings._edited(self._name), key: value})  # noqa: SLF001
+
+    def __delitem__(self, key: str) -> None:
+        """Forget an edit; the other layers stay."""
+        with self._settings._lock:  # noqa: SLF001  one room
+            edited = dict(self._settings._edited(self._name))  # noqa: SLF001
+            del edited[key]
+            self._settings._edit(self._name, edited)  # noqa: SLF001
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read(shown=True))
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401  any JSON value
+    """A value that refuses changes, since a change of what was read would be lost."""
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(part) for key, part in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(part) for part in value)
+    return value
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> _UnknownSettingError:
+    hint = nearest(name, known) or f"; settings are {', '.join(known)}"
+    return _UnknownSettingError(f"vecsearch.config has no setting {name!r}{hint}")
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their names and types, copied, so that the caller's objects stay the caller's."""
+    checked: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in _READABLE and name not in _EDITABLE:
+            raise ConfigError(
+                f"{name!r} follows from 'home'; set that, or the environment variable VECSEARCH_CONFIG_PATH"
+            )
+        if name not in _EDITABLE:
+            raise _unknown(name, _EDITABLE)
+        if name == "similarity_backends":
+            checked[name] = _checked_profiles(value or {})
+        elif value is None:
+            checked[name] = None
+        elif name == "home" and isinstance(value, str | os.PathLike):
+            checked[name] = Path(value).expanduser()
+        elif name == "default_similarity_backend" and isinstance(value, str):
+            checked[name] = value
+        else:
+            raise ConfigError(f"{name!r} must be {'a path' if name == 'home' else 'the name of a backend'}")
+    return checked
+
+
+def _checked_profiles(profiles: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401  what a user assigned
+    if not isinstance(profiles, Mapping):
+        raise ConfigError("'similarity_backends' must be a mapping of names and their settings")
+    for name, values in profiles.items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"the settings of {name!r} must be a mapping, such as {{'url': '…'}}")
+    return {name: copy.deepcopy(dict(values)) for name, values in profiles.items()}
+
+
+config = Settings()
+
+
+def resolve(
+    profile: str | BackendConfig | None,
+    settings: Mapping[str, Any],
+    *,
+    recorded: Mapping[str, Any] | None = None,
+    recorded_backend: str | None = None,
+) -> Resolved:
+    """The backend and the validated configuration that all layers of `config` give.
+
+    ``profile`` is a backend, a profile, or the backend's configuration object, which then takes the place of
+    ``settings``; ``None`` is the default backend. ``settings`` are the caller's arguments; ``None`` in any layer is "not
+    given". With ``recorded``, the settings of a run record, the record decides which index is meant (an argument that
+    says otherwise is an error), and stands behind the file for everything else. ``recorded_backend`` is the type in the
+    record: it serves where the profile is gone, and a profile of another type is an error.
+
+    Raises `ConfigError` with all that is wrong, `UnknownBackendError`, `MissingDependencyError`.
+    """
+    return config.resolve(profile, settings, recorded=recorded, recorded_backend=recorded_backend)
+
+
+__all__ = ("Profile", "Profiles", "Resolved", "Settings", "config", "public_config", "resolve")
