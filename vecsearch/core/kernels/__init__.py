@@ -1,0 +1,1 @@
+"""Kernels: what proposes candidates, with a certified bound on its error."""
