@@ -69,35 +69,39 @@ def explain(snapshot: Snapshot) -> Explanation:
 
 
 def _profile(snapshot: Snapshot, name: str, problems: list[str]) -> list[Row]:
-    model: type[BackendConfig] | None = None
+    model = _check(snapshot, name, problems)
+    names = spellings(model) if model is not None else {}
+    rows: dict[str, Row] = {}
+    for setting in (setting for layer in snapshot.profiles.get(name, ()) for setting in layer):
+        field = names.get(setting.key)
+        key = field or setting.key
+        if setting.value is not None and key not in rows:
+            plain = field is None and key in {"type", "metric"}
+            rows[key] = Row(
+                f"{name}.{key}", setting.value if plain else masked(model, field, setting.value), setting.layer
+            )
+    for key, info in model.model_fields.items() if model is not None else ():
+        if key not in rows:
+            value = (
+                "(not set)" if info.is_required() else masked(model, key, info.get_default(call_default_factory=True))
+            )
+            rows[key] = Row(f"{name}.{key}", value, "default")
+    return [rows[key] for key in sorted(rows)]
+
+
+def _check(snapshot: Snapshot, name: str, problems: list[str]) -> type[BackendConfig] | None:
+    """The model of a profile's settings, if it can be found; its problems are added."""
     try:
         plan = Plan.make(snapshot, name)
     except (VecsearchError, ImportError) as error:
         problems += [str(error), *snapshot.profile_problems.get(name, ())]
-    else:
-        model = plan.model
-        problems += check(snapshot, plan)
-        for settings in plan.exposed().values():
-            file = settings[0].path
-            if file is not None and world_readable(file):
-                problems.append(exposed(file, ", ".join(setting.key for setting in settings)))
-    names = spellings(model) if model is not None else {}
-    rows: dict[str, Row] = {}
-    for layer in snapshot.profiles.get(name, ()):
-        for setting in layer:
-            if setting.value is None:
-                continue
-            field = names.get(setting.key)
-            plain = setting.key in {"type", "metric"} and field is None
-            value = setting.value if plain else masked(model, field, setting.value)
-            key = field or setting.key
-            rows.setdefault(key, Row(f"{name}.{key}", value, setting.layer))
-    if model is not None:
-        for key, info in model.model_fields.items():
-            if key not in rows:
-                value = "(not set)" if info.is_required() else masked(model, key, info.get_default())
-                rows[key] = Row(f"{name}.{key}", value, "default")
-    return [rows[key] for key in sorted(rows)]
+        return None
+    problems += check(snapshot, plan)
+    for settings in plan.exposed().values():
+        file = settings[0].path
+        if file is not None and world_readable(file):
+            problems.append(exposed(file, ", ".join(setting.key for setting in settings)))
+    return plan.model
 
 
 __all__ = ("Explanation", "Row", "explain")

@@ -92,7 +92,7 @@ def _env_form(profile: str) -> str:
 
 
 def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence[Edits]) -> Snapshot:
-    """Read all layers. ``edits`` come strongest first. Problems are kept, not raised: the caller knows what they stop."""
+    """Read all layers, ``edits`` strongest first. Problems are kept, not raised: the caller knows what they stop."""
     home = _home(environ, edits)
     file = Setting("config file", home.value / "config.json", home.layer)
     if path is not None:

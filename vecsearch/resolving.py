@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 RECORD = "the run record"
+_KINDS = {"string_type": "text", "bytes_type": "bytes", "dict_type": "a table of names and values"}
 _ELSEWHERE = {
     "brain_key": "the name of a run is key=",
     "config_cls": "a backend of your own comes from an installed plug-in, never from a class name in a setting",
@@ -67,7 +68,7 @@ def resolve(
     plan.gather([first, *snapshot.profiles.get(plan.profile, ())], recorded)
     data, problems = plan.values(plan.chosen, snapshot.environ)
     config, errors = _validated(plan.model, data)
-    problems += [plan.complaint(error) for error in errors]
+    problems += [plan.complaint(error, plan.chosen) for error in errors]
     if plan.asked and config is not None:
         problems += plan.contradictions(config, data, snapshot.environ)
     plan.raise_problems([*plan.problems, *problems])
@@ -237,8 +238,8 @@ class Plan:
         """How messages call a value."""
         return f"{self.label}: {setting.key!r} ({setting.layer})"
 
-    def complaint(self, error: ErrorDetails) -> str:
-        """An error of pydantic in our words, without its input where that may be secret."""
+    def complaint(self, error: ErrorDetails, chosen: Mapping[str, Setting]) -> str:
+        """An error of pydantic about these settings in our words, without its input where that may be secret."""
         key = str(error["loc"][0]) if error["loc"] else ""
         name = spellings(self.model).get(key)
         message = error["msg"].removeprefix("Value error, ")
@@ -248,9 +249,9 @@ class Plan:
             variable = environment_name(self.profile, name)
             file = self.snapshot.path.value
             return f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {file}{self.chooser}"
-        setting = self.chosen.get(name) or self.asked[name]
+        setting = chosen[name]
         if name in secret_fields(self.model):  # a validator's own message could quote it
-            return f"{self.where(setting)} is not valid: it must be {'text' if 'str' in error['type'] else 'as documented'}"
+            return f"{self.where(setting)} is not valid: it must be {_KINDS.get(error['type'], 'as documented')}"
         shown = masked(self.model, name, setting.value)
         return f"{self.where(setting)}: {message[:1].lower()}{message[1:]}, not {shown!r}"
 
@@ -258,7 +259,7 @@ class Plan:
         """The arguments that differ from what the record says about which index is meant."""
         asked, problems = self.values(self.asked, environ)
         other, errors = _validated(self.model, {**data, **asked})
-        problems += [self.complaint(error) for error in errors]
+        problems += [self.complaint(error, {**self.chosen, **self.asked}) for error in errors]
         for name, setting in self.asked.items():
             if other is not None and getattr(other, name) != getattr(config, name):
                 mine, theirs = (masked(self.model, name, getattr(c, name)) for c in (config, other))
@@ -334,7 +335,7 @@ def check(snapshot: Snapshot, plan: Plan) -> list[str]:
     plan.gather(snapshot.profiles.get(plan.profile, ()))
     data, problems = plan.values(plan.chosen, snapshot.environ)
     errors = _validated(plan.model, data)[1]
-    problems += [plan.complaint(error) for error in errors if error["loc"] and error["type"] != "missing"]
+    problems += [plan.complaint(error, plan.chosen) for error in errors if error["loc"] and error["type"] != "missing"]
     return list(dict.fromkeys([*plan.problems, *problems]))
 
 

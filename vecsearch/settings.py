@@ -118,8 +118,8 @@ class Settings:
     def override(self, **settings: Any) -> Iterator[Settings]:  # noqa: ANN401  each setting has its type
         """Lay ``default_similarity_backend``, ``similarity_backends`` or ``home`` over all layers within the block.
 
-        It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do not
-        see it. Arguments still win. Blocks nest.
+        It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do
+        not see it. Arguments still win. Blocks nest.
         """
         edits = replace(Edits("config.override"), **_checked(settings))
         token = _overrides.set((*_overrides.get(), (id(self), edits)))
@@ -204,28 +204,24 @@ class Profile(MutableMapping[str, Any]):
         self._settings = settings
         self._name = name
 
-    def _read(self, *, shown: bool = False) -> dict[str, Any]:
+    def _shown(self) -> Iterator[tuple[str, Any, Any]]:
+        """The key of each setting, its value, and what may be shown of it."""
         snapshot = self._settings.snapshot()
         try:
             model = Plan.make(snapshot, self._name).model
         except (VecsearchError, ImportError):  # unknown, or its client is missing: then everything counts as secret
             model = None
-        names = {"type": "type"} if model is None else spellings(model)
-        found: dict[str, Any] = {}
-        for layer in snapshot.profiles.get(self._name, ()):
-            for setting in layer:
-                key = names.get(setting.key, setting.key)
-                if setting.value is None or key in found:
-                    continue
-                public = key == "type" or masked(model, names.get(setting.key), setting.value) == setting.value
-                secret = not public and masked(model, names.get(setting.key), setting.value) == MASK
-                if shown:
-                    found[key] = setting.value if key == "type" else masked(model, names.get(key), setting.value)
-                elif secret and isinstance(setting.value, str):
-                    found[key] = SecretStr(setting.value)
-                else:
-                    found[key] = _frozen(setting.value)
-        return found
+        names = spellings(model) if model is not None else {}
+        seen: set[str] = set()
+        for setting in (setting for layer in snapshot.profiles.get(self._name, ()) for setting in layer):
+            key = names.get(setting.key, setting.key)
+            if setting.value is not None and key not in seen:
+                seen.add(key)
+                shown = setting.value if key == "type" else masked(model, names.get(setting.key), setting.value)
+                yield key, setting.value, shown
+
+    def _read(self) -> dict[str, Any]:
+        return {key: _guarded(value, shown) for key, value, shown in self._shown()}
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401  each setting has its type
         return self._read()[key]
@@ -248,16 +244,16 @@ class Profile(MutableMapping[str, Any]):
         return len(self._read())
 
     def __repr__(self) -> str:
-        return repr(self._read(shown=True))
+        return repr({key: shown for key, _, shown in self._shown()})
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401  any JSON value
-    """A value that refuses changes, since a change of what was read would be lost."""
+def _guarded(value: Any, shown: Any) -> Any:  # noqa: ANN401  any JSON value
+    """A value that refuses changes, since a change of what was read would be lost, with secrets as ``SecretStr``."""
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(part) for key, part in value.items()})
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(part) for part in value)
-    return value
+        return MappingProxyType({key: _guarded(part, shown[key]) for key, part in value.items()})
+    if isinstance(value, list | tuple) and shown != MASK:
+        return tuple(_guarded(part, seen) for part, seen in zip(value, shown, strict=True))
+    return SecretStr(str(value)) if shown == MASK and not isinstance(value, SecretStr) else value
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> _UnknownSettingError:
@@ -310,10 +306,10 @@ def resolve(
     """The backend and the validated configuration that all layers of `config` give.
 
     ``profile`` is a backend, a profile, or the backend's configuration object, which then takes the place of
-    ``settings``; ``None`` is the default backend. ``settings`` are the caller's arguments; ``None`` in any layer is "not
-    given". With ``recorded``, the settings of a run record, the record decides which index is meant (an argument that
-    says otherwise is an error), and stands behind the file for everything else. ``recorded_backend`` is the type in the
-    record: it serves where the profile is gone, and a profile of another type is an error.
+    ``settings``; ``None`` is the default backend. ``settings`` are the caller's arguments; ``None`` in any layer is
+    "not given". With ``recorded``, the settings of a run record, the record decides which index is meant (an argument
+    that says otherwise is an error), and stands behind the file for everything else. ``recorded_backend`` is the type
+    in the record: it serves where the profile is gone, and a profile of another type is an error.
 
     Raises `ConfigError` with all that is wrong, `UnknownBackendError`, `MissingDependencyError`.
     """
