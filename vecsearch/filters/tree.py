@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, get_args
 
 from vecsearch.errors import FilterError
@@ -284,12 +285,12 @@ def _code(tree: Filter) -> str:
         case Condition(field, "exists"):
             return f"F({field!r}).exists()"
         case Condition(field, op, value) if op in SIGNS:
-            return f"F({field!r}) {SIGNS[op]} {value!r}"
+            return f"F({field!r}) {SIGNS[op]} {_code_of_value(value)}"
         case Condition(field, op, value):
-            shown = repr(value)
+            shown = _code_of_value(value)
             if isinstance(value, tuple):
                 more = len(value) - _SHOWN_MEMBERS
-                shown = f"[{', '.join(map(repr, value[:_SHOWN_MEMBERS]))}{f', ... {more:,} more' if more > 0 else ''}]"
+                shown = f"[{', '.join(map(_code_of_value, value[:_SHOWN_MEMBERS]))}{f', ... {more:,} more' if more > 0 else ''}]"
             return f"F({field!r}).{_METHODS.get(op, op)}({shown})"
         case And(parts) | Or(parts) if len(parts) > 1:
             return (" & " if isinstance(tree, And) else " | ").join(map(_code_of_part, parts))
@@ -302,7 +303,12 @@ def _code(tree: Filter) -> str:
     return object.__repr__(tree)
 
 
+def _code_of_value(value: object) -> str:
+    text = repr(value)
+    return text.replace("datetime.", "").replace("timezone.utc", "UTC") if isinstance(value, datetime) else text
+
+
 def _code_of_part(part: Filter) -> str:
     text = _code(part)
-    call = isinstance(part, Condition) and part.op not in SIGNS
-    return text if call or isinstance(part, (Not, Constant)) or text.startswith("~") else f"({text})"
+    bare = part.negated or part.op not in SIGNS if isinstance(part, Condition) else isinstance(part, (Not, Constant))
+    return text if bare else f"({text})"

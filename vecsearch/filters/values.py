@@ -78,7 +78,7 @@ def plain(field: str, value: object) -> Scalar:
         raise FilterError(f"F({field!r}): an integer must be between -2**63 and 2**63, both excluded; use a float")
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
-    if isinstance(value, datetime) and value.utcoffset() is not None:
+    if isinstance(value, datetime) and value.tzinfo is not None and value.utcoffset() is not None:
         return _instant(field, value)
     raise FilterError(_refusal(field, value))
 
