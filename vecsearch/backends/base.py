@@ -65,7 +65,9 @@ class BackendConfig(BaseModel):
     @classmethod
     def identity_fields(cls) -> frozenset[str]:
         """The names of the settings that the run record decides."""
-        marked = (name for name, info in cls.model_fields.items() if any(isinstance(m, Identity) for m in info.metadata))
+        marked = (
+            name for name, info in cls.model_fields.items() if any(isinstance(m, Identity) for m in info.metadata)
+        )
         return frozenset(marked)
 
     @classmethod
@@ -241,6 +243,10 @@ class Backend(ABC, Generic[C]):
         del written, deleted
         return True
 
+    def problems(self) -> list[str]:
+        """What is wrong with the engine or the stored data, in plain words, for ``index.health()``."""
+        return []
+
     @abstractmethod
     def drop(self) -> None:
         """Delete the index and its rows from the engine; nothing where there is none."""
@@ -284,4 +290,3 @@ __all__ = (
     "Spec",
     "Where",
 )
-

@@ -1,0 +1,293 @@
+"""Every refusal that is made before a call: arrays, ids, metadata, documents, numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
+
+import numpy as np
+
+from vecsearch.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_ID_BYTES = 4096
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_MAX_INT = 2**63 - 1
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_BLOCK = 65_536
+
+
+def named(positions: Iterable[int], limit: int = 5) -> str:
+    """The first few row numbers, for a message."""
+    shown = [str(int(position)) for position in positions]
+    more = f", … {len(shown) - limit} more" if len(shown) > limit else ""
+    return f"row{'s' if len(shown) > 1 else ''} {', '.join(shown[:limit])}{more}"
+
+
+def embeddings(values: Any, dim: int | None, what: str = "embeddings") -> NDArray[np.float32]:  # noqa: ANN401
+    """``values`` as finite float32, C-contiguous, shape (n, dim); never the caller's array if it has to change.
+
+    Lists, ints and other float types are converted; ``dim=None`` takes any width of at least 1.
+    """
+    array = _numeric(values, what)
+    if array.size == 0 and array.ndim <= 2:  # noqa: PLR2004  [] and shape (0, d) are both "no rows"
+        width = array.shape[1] if array.ndim == 2 and array.shape[1] else (dim or 0)  # noqa: PLR2004
+        if dim is not None and width != dim:
+            raise InvalidInputError(f"{what} have {width} dimensions, this index has {dim}")
+        return np.empty((0, width), dtype=np.float32)
+    if array.ndim != 2:  # noqa: PLR2004
+        hint = f"; for one vector write {what}=[vector]" if array.ndim == 1 else ""
+        raise InvalidInputError(f"{what} must have shape (rows, dimensions), not {array.shape}{hint}")
+    if dim is not None and array.shape[1] != dim:
+        raise InvalidInputError(f"{what} have {array.shape[1]} dimensions, this index has {dim}")
+    return _finite_float32(array, what)
+
+
+def queries(values: Any, dim: int, what: str = "queries") -> NDArray[np.float32]:  # noqa: ANN401
+    """One vector (d,) or several (q, d), as float32 (q, dim)."""
+    array = _numeric(values, what)
+    return embeddings(array[None, :] if array.ndim == 1 and array.size else array, dim, what)
+
+
+def _numeric(values: Any, what: str) -> NDArray[Any]:  # noqa: ANN401
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InvalidInputError(f"{what}: the rows have different lengths") from error
+    if array.dtype == object and array.ndim == 1 and len(array):
+        try:
+            array = np.stack([np.asarray(row, dtype=np.float64 if _is_wide(row) else None) for row in array])
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(f"{what}: every row must be a list of numbers of one length ({error})") from error
+    if array.dtype.kind not in "fiu":
+        if array.size == 0:
+            return array.astype(np.float32)
+        raise InvalidInputError(f"{what} must be numbers, not {array.dtype}")
+    return array
+
+
+def _is_wide(row: object) -> bool:
+    return not isinstance(row, np.ndarray)
+
+
+def _finite_float32(array: NDArray[Any], what: str) -> NDArray[np.float32]:
+    bad: list[int] = []
+    for start in range(0, len(array), _BLOCK):
+        block = array[start : start + _BLOCK]
+        if block.dtype.kind == "f":
+            # A sum is finite only if its terms are, or if it overflowed: then each value is looked at.
+            with np.errstate(over="ignore", invalid="ignore"):
+                if block.dtype == np.float32 and np.isfinite(np.add.reduce(block, axis=None, dtype=np.float64)):
+                    continue
+                rows = np.flatnonzero(~(np.abs(block) <= _FLOAT32_MAX).all(axis=1))
+            bad.extend((rows + start).tolist())
+    if bad:
+        raise InvalidInputError(f"{what} hold NaN, infinity or numbers beyond float32 in {named(bad)}")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def no_zero_vectors(array: NDArray[np.float32], why: str, what: str = "embeddings") -> None:
+    """Refuse rows of zeros."""
+    zero = np.flatnonzero(~array.any(axis=1))
+    if len(zero):
+        raise InvalidInputError(f"{what} hold vectors of zeros in {named(zero)}: {why}")
+
+
+def text_id(value: Any, what: str) -> str:  # noqa: ANN401
+    """One id as text: str, int and UUID are ids; bool, float, None, empty, NUL and over-long ones are not."""
+    if isinstance(value, str):
+        text = str(value)
+    elif isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(f"{what}: {value!r} is a bool, not an id")
+    elif isinstance(value, (int, np.integer, uuid.UUID)):
+        text = str(value)
+    else:
+        raise InvalidInputError(f"{what}: {value!r} is no id; ids are strings, integers or UUIDs")
+    if not text:
+        raise InvalidInputError(f"{what}: an id must not be empty")
+    if "\0" in text:
+        raise InvalidInputError(f"{what}: the id {text!r} holds a NUL character")
+    if len(text) * 4 > MAX_ID_BYTES:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(f"{what}: the id {text[:40]!r} is not valid Unicode") from error
+        if size > MAX_ID_BYTES:
+            raise InvalidInputError(f"{what}: the id {text[:40]!r}… has {size} bytes; {MAX_ID_BYTES} is the most")
+    elif not text.isascii() and not _encodable(text):
+        raise InvalidInputError(f"{what}: the id {text!r} is not valid Unicode")
+    return text
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def ids(values: Any, what: str = "sample_ids", *, unique: bool = True) -> list[str]:  # noqa: ANN401
+    """Ids as a list of str, aligned by position; a repeated one is refused where ``unique``."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidInputError(f"{what} must be a list of ids, not {values!r}; for one id write {what}=[id]")
+    if isinstance(values, np.ndarray) and values.ndim != 1:
+        raise InvalidInputError(f"{what} must have shape (rows,), not {values.shape}")
+    result = [text_id(value, what) for value in values]
+    if unique and len(set(result)) != len(result):
+        seen: set[str] = set()
+        repeated = list(dict.fromkeys(value for value in result if value in seen or seen.add(value)))  # type: ignore[func-returns-value]
+        raise InvalidInputError(f"{what}: given more than once in one call: {repeated[:5]!r}")
+    return result
+
+
+def same_length(expected: int, given: int, what: str, of: str = "embeddings") -> None:
+    """Refuse columns of different lengths."""
+    if expected != given:
+        raise InvalidInputError(f"{given} {what} for {expected} {of}; give one for each")
+
+
+def metadata(values: Any, rows: int) -> list[dict[str, Any]] | None:  # noqa: ANN401
+    """Metadata as one dict a row: from a list of dicts, a dict of columns, or a table; ``None`` stays ``None``.
+
+    ``None``, NaN, NaT and pandas.NA are absent. Allowed are str, int (64 bit), finite float, bool, timezone-aware
+    datetime and lists of str.
+    """
+    if values is None:
+        return None
+    if hasattr(values, "to_dict") and hasattr(values, "columns"):
+        values = {name: list(values[name]) for name in values.columns}
+    elif hasattr(values, "to_pydict"):
+        values = values.to_pydict()
+    if isinstance(values, Mapping):
+        columns = {name: list(column) for name, column in values.items()}
+        for name, column in columns.items():
+            same_length(rows, len(column), f"values of metadata field {name!r}")
+        values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [{}] * rows
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidInputError(f"metadata must be a list of dicts or a dict of columns, not {type(values).__name__}")
+    values = list(values)
+    same_length(rows, len(values), "metadata rows")
+    return [metadata_row(row, position) for position, row in enumerate(values)]
+
+
+def metadata_row(row: Any, position: int) -> dict[str, Any]:  # noqa: ANN401
+    """One row of metadata, its values checked and as plain Python."""
+    if row is None:
+        return {}
+    if not isinstance(row, Mapping):
+        raise InvalidInputError(f"metadata of row {position} must be a dict, not {type(row).__name__}")
+    result = {}
+    for name, value in row.items():
+        field_name(name, f"metadata of row {position}")
+        plain = metadata_value(value, f"metadata field {name!r} of row {position}")
+        if plain is not None:
+            result[name] = plain
+    return result
+
+
+def field_name(name: Any, what: str) -> None:  # noqa: ANN401
+    """Refuse names that not every engine can hold."""
+    if not isinstance(name, str) or not FIELD_NAME.fullmatch(name) or "__" in name or name.startswith("_vs_"):
+        raise InvalidInputError(
+            f"{what}: {name!r} is no field name; names are letters, digits and single _ (at most 64), not starting _vs_"
+        )
+
+
+def metadata_value(value: Any, what: str) -> Any:  # noqa: ANN401, C901, PLR0912  one refusal a type
+    """A metadata value as plain Python, ``None`` where it is absent."""
+    if value is None or isinstance(value, str):
+        if isinstance(value, str) and not value.isascii() and not _encodable(value):
+            raise InvalidInputError(f"{what}: not valid Unicode")
+        return None if value is None else str(value)
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        if not -_MAX_INT - 1 <= int(value) <= _MAX_INT:
+            raise InvalidInputError(f"{what}: {value} does not fit 64 bits")
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if math.isnan(number):
+            return None
+        if math.isinf(number):
+            raise InvalidInputError(f"{what}: infinity cannot be stored")
+        return number
+    if type(value).__name__ in ("NaTType", "NAType"):  # pandas' own absent values
+        return None
+    if isinstance(value, np.datetime64):
+        raise InvalidInputError(f"{what}: numpy.datetime64 has no timezone; give datetime(…, tzinfo=UTC)")
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise InvalidInputError(f"{what}: {value!r} has no timezone; add tzinfo=UTC")
+        convert = getattr(value, "to_pydatetime", None)
+        return convert(warn=False) if convert else value
+    if isinstance(value, date):
+        raise InvalidInputError(f"{what}: {value!r} is a date; give a datetime with tzinfo=UTC")
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+        items = sorted(value) if isinstance(value, (set, frozenset)) else list(value)
+        if not all(isinstance(item, str) for item in items):
+            raise InvalidInputError(f"{what}: a list may hold strings only, not {value!r}")
+        return [str(item) for item in items]
+    raise InvalidInputError(
+        f"{what}: {type(value).__name__} cannot be stored; str, int, float, bool, datetime and lists of str can"
+    )
+
+
+def documents(values: Any, rows: int) -> list[str | None] | None:  # noqa: ANN401
+    """Documents as a list of str or ``None``; one for each row."""
+    if values is None:
+        return None
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidInputError("documents must be a list of strings, one a row")
+    result: list[str | None] = []
+    for position, value in enumerate(values):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            result.append(None)
+        elif isinstance(value, str) and _encodable(value):
+            result.append(str(value))
+        else:
+            raise InvalidInputError(f"the document of row {position} must be a string, not {type(value).__name__}")
+    same_length(rows, len(result), "documents")
+    return result
+
+
+def neighbours(k: Any) -> int:  # noqa: ANN401
+    """The number of rows asked for: a whole number of at least 1."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}")
+    return int(k)
+
+
+def choice(value: Any, allowed: Any, what: str) -> None:  # noqa: ANN401
+    """Refuse a word that is not among those of a ``Literal``."""
+    if value not in get_args(allowed):
+        raise InvalidInputError(f"{what} must be one of {', '.join(map(repr, get_args(allowed)))}, not {value!r}")
+
+
+def is_vector_like(value: Any) -> TypeGuard[Any]:  # noqa: ANN401
+    """Whether a query is a float array: a vector or several."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f"
+    if hasattr(value, "__array__") and not isinstance(value, (str, bytes)):
+        return np.asarray(value).dtype.kind == "f"
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
+        return isinstance(value[0], (float, np.floating)) or is_vector_like(value[0])
+    return False
+
+
+Selector = Literal["sample_ids", "label_ids", "filter"]
+
+
+def one_selector(**given: Any) -> str | None:  # noqa: ANN401
+    """The name of the one argument that is given; two are refused, none is ``None``."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise InvalidInputError(f"give one of {' and '.join(names)}, not both")
+    return names[0] if names else None

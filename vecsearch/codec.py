@@ -1,0 +1,192 @@
+"""Our row to an engine's row and back: ids, metadata types, norms; written once for every engine.
+
+Metadata lies natively under its own names, so that other tools see it. What an engine cannot hold is kept beside it in
+hidden fields: ``_vs_meta`` (typed JSON, the truth of those fields), ``<name>__utc`` (a datetime as microseconds since
+1970, so that it can be compared), ``<name>__kept`` (a field lies in ``_vs_meta`` alone), ``_vs_fields`` (the names that a row has, where the engine cannot ask ``exists``),
+``_vs_sample`` (the sample of a label), ``_vs_id`` (the id, where the engine takes UUIDs only) and ``_vs_norm`` (the
+length of the vector, where the engine stores unit vectors). User fields never contain ``__`` or start with ``_vs_``.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecsearch import filters
+from vecsearch.backends.base import Capabilities, Rows, Where
+from vecsearch.errors import UnsupportedError
+from vecsearch.filters import Condition, Filter
+from vecsearch.types import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAMPLE = "_vs_sample"
+_ID = "_vs_id"
+_META = "_vs_meta"
+_FIELDS = "_vs_fields"
+_NORM = "_vs_norm"
+_UTC = "__utc"
+_KEPT = "__kept"
+MAX_INT64 = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMESPACE = uuid.UUID("6f1d6a1e-6f0e-5d52-9f0c-3d1d4f2f2b7a")
+
+
+def microseconds(moment: datetime) -> int:
+    """An instant as whole microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def type_name(value: object) -> str:
+    """The name of a metadata value's type, as in ``Capabilities.metadata_types``."""
+    return type(value).__name__
+
+
+def typed_json(value: Any) -> Any:  # noqa: ANN401
+    """A metadata value as JSON that keeps its type."""
+    if isinstance(value, datetime):
+        return {"$date": value.isoformat()}
+    return value
+
+
+def from_typed_json(value: Any) -> Any:  # noqa: ANN401
+    """The metadata value that ``typed_json`` wrote."""
+    if isinstance(value, dict):
+        return datetime.fromisoformat(value["$date"])
+    return value
+
+
+class Codec:
+    """The translation for one engine's capabilities and one kind of index."""
+
+    def __init__(self, capabilities: Capabilities, *, patches: bool, ours: bool = True) -> None:
+        self._types = capabilities.metadata_types
+        self._max_int = capabilities.max_int
+        self._uuid = capabilities.id_form == "uuid" and ours
+        self._keep_norm = not capabilities.keeps_norms
+        self._patches = patches
+        self._list_fields = "exists" not in capabilities.filter_operators and "list" in self._types
+        self.needs_fields = patches or self._uuid
+        """Whether a row's fields are needed to know its ids."""
+        self.plain = not (self.needs_fields or self._keep_norm or self._list_fields)
+        self._keeps_all = self._types >= {"str", "int", "float", "bool", "datetime", "list"}
+
+    def id(self, row_id: str) -> str:
+        """The engine's id of a row."""
+        return str(uuid.uuid5(_NAMESPACE, row_id)) if self._uuid else row_id
+
+    def ids(self, ids: Sequence[str]) -> Sequence[str]:
+        """The engine's ids of rows."""
+        return [self.id(row_id) for row_id in ids] if self._uuid else ids
+
+    def encode(self, records: Records) -> Rows:
+        """Rows as the engine holds them."""
+        metadata = records.metadata or [{}] * len(records)
+        fields = [self._fields(row) for row in metadata]
+        for position, row in enumerate(fields):
+            if self._patches and records.sample_ids is not None:
+                row[SAMPLE] = records.sample_ids[position]
+            if self._uuid:
+                row[_ID] = records.ids[position]
+        if self._keep_norm and records.vectors is not None:
+            for row, norm in zip(fields, np.linalg.norm(records.vectors.astype(np.float64), axis=1), strict=True):
+                row[_NORM] = float(norm)
+        documents = records.documents or [None] * len(records)
+        return Rows(list(self.ids(records.ids)), records.vectors, fields, list(documents))
+
+    def decode(self, rows: Rows, *, metadata: bool, vectors: bool) -> Records:
+        """The user's rows; ``metadata`` and ``vectors`` say which columns are wanted."""
+        fields = rows.fields
+        ids = rows.ids
+        if self._uuid and fields is not None:
+            ids = [row.get(_ID, row_id) for row, row_id in zip(fields, ids, strict=True)]
+        sample_ids = None
+        if self._patches and fields is not None:
+            sample_ids = [row[SAMPLE] for row in fields]
+        embeddings = rows.vectors if vectors else None
+        if embeddings is not None and self._keep_norm and fields is not None:
+            embeddings = self._with_norms(embeddings, fields)
+        meta = [self._metadata(row) for row in fields] if metadata and fields is not None else None
+        return Records(ids, embeddings, sample_ids, meta, rows.documents)
+
+    @staticmethod
+    def _with_norms(vectors: Any, fields: list[dict[str, Any]]) -> Any:  # noqa: ANN401
+        norms = np.array([row.get(_NORM, 1.0) for row in fields])
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        scale = np.divide(norms, lengths, out=np.zeros_like(norms), where=lengths > 0)
+        return (vectors * scale[:, None]).astype(np.float32)
+
+    def _fields(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        if self._keeps_all and not self._list_fields:
+            return dict(metadata)
+        fields: dict[str, Any] = {}
+        kept_apart: dict[str, Any] = {}
+        for name, value in metadata.items():
+            kind = type_name(value)
+            native = kind in self._types and not (kind == "int" and abs(value) > self._max_int)
+            if native:
+                fields[name] = value
+                continue
+            kept_apart[name] = typed_json(value)
+            if kind == "datetime":
+                fields[name + _UTC] = microseconds(value)
+            elif kind == "int" and "float" in self._types:
+                fields[name] = float(value)
+            else:
+                fields[name + _KEPT] = True
+        if kept_apart:
+            fields[_META] = json.dumps(kept_apart, ensure_ascii=False)
+        if self._list_fields and metadata:
+            fields[_FIELDS] = sorted(metadata)
+        return fields
+
+    def _metadata(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._keeps_all and SAMPLE not in fields and self.plain:
+            return dict(fields)
+        metadata = {name: value for name, value in fields.items() if not name.startswith("_vs_") and "__" not in name}
+        apart = fields.get(_META)
+        if apart:
+            metadata.update({name: from_typed_json(value) for name, value in json.loads(apart).items()})
+        return metadata
+
+    def where(self, ids: Sequence[str] | None, filter_: Filter | None) -> Where | None:
+        """Which rows, in the engine's ids and fields; ``None`` for all."""
+        if ids is None and filter_ is None:
+            return None
+        engine_filter = (
+            None if filter_ is None else filters.normal_form(filters.map_conditions(filter_, self._condition))
+        )
+        return Where(None if ids is None else self.ids(ids), engine_filter)
+
+    def _condition(self, leaf: Condition) -> Filter:
+        if leaf.field == SAMPLE:
+            return leaf
+        if leaf.op == "exists":
+            if self._list_fields:
+                return Condition(_FIELDS, "contains", leaf.field, leaf.negated)
+            if self._keeps_all:
+                return leaf
+            names = (leaf.field, leaf.field + _UTC, leaf.field + _KEPT)
+            either = filters.Or(tuple(Condition(name, "exists", value=True) for name in names))
+            return ~either if leaf.negated else either
+        members = leaf.value if leaf.op in ("in", "not_in") else (leaf.value,)
+        for value in members:
+            # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
+            if isinstance(value, int) and abs(value) > self._max_int - (self._max_int < MAX_INT64):
+                raise UnsupportedError(f"this engine compares integers up to {self._max_int - 1} only, not {value}")
+        if "datetime" in self._types:
+            return leaf
+        moments = [value for value in members if isinstance(value, datetime)]
+        if not moments:
+            return leaf
+        if leaf.op not in ("in", "not_in"):
+            return Condition(leaf.field + _UTC, leaf.op, microseconds(moments[0]), leaf.negated)
+        native = Condition(leaf.field, leaf.op, tuple(v for v in members if not isinstance(v, datetime)))
+        shadow = Condition(leaf.field + _UTC, leaf.op, tuple(microseconds(moment) for moment in moments))
+        either = native | shadow
+        return ~either if leaf.negated else either

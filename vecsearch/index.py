@@ -1,0 +1,353 @@
+"""``SimilarityIndex``: a view of everything, and the writes and life cycle."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from vecsearch import checks, filters, ingest, rows, tables
+from vecsearch.calls import Engine
+from vecsearch.errors import InvalidInputError, UnsupportedError
+from vecsearch.ingest import Draft
+from vecsearch.masking import public_config
+from vecsearch.models.base import same_model
+from vecsearch.queries import Scope
+from vecsearch.results import html_table, object_array
+from vecsearch.types import Embeddings, MetadataMode, OnExisting, OnMissing, Receipt
+from vecsearch.views import Shared, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from vecsearch.filters import Filter
+    from vecsearch.types import Model
+
+
+@final
+class SimilarityIndex(View):
+    """One index, whatever engine lies behind it. Made by ``compute_similarity``, ``load_run`` or ``connect``.
+
+    A row has an id, an embedding, and optionally metadata and a document. On a patch index a row is a label (an object)
+    of a sample; label ids are unique over the index. All read methods are those of ``View``, over all rows.
+
+    Safe in several threads: reads see whole writes, and one write runs at a time. ``with index:`` closes it, and never
+    deletes.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        draft: Draft,
+        *,
+        model: Model | None = None,
+        key: str | None = None,
+        patches_field: str | None = None,
+        recorded_model: Mapping[str, Any] | None = None,
+        on_change: Callable[[SimilarityIndex], None] | None = None,
+    ) -> None:
+        name = repr(key) if key else engine.config.index_name or "unnamed"
+        super().__init__(Shared(engine, draft, model, key, f"{engine.name} index {name}"), Scope())
+        same_model(recorded_model, model)
+        self.patches_field = patches_field
+        """The field of the samples that holds the labels, as it was named at the creation."""
+        self._recorded_model = dict(recorded_model) if recorded_model else None
+        self._on_change = on_change
+        self._recorded_spec = engine.spec
+
+    # ---- facts
+
+    @property
+    def key(self) -> str | None:
+        """The key of the run that recorded this index."""
+        return self._shared.key
+
+    @property
+    def config(self) -> IndexConfig:
+        """What the index is and how it is configured; never its secrets."""
+        return IndexConfig(self)
+
+    @property
+    def client(self) -> Any:  # noqa: ANN401
+        """The engine's own client: the way around vecsearch, at your own risk."""
+        return self._engine.backend.client
+
+    @property
+    def total_index_size(self) -> int:
+        """The number of rows."""
+        return self.count()
+
+    def get_model(self) -> Model | None:
+        """The embedding model that was passed, or ``None``."""
+        return self._shared.model
+
+    @property
+    def model_record(self) -> dict[str, Any] | None:
+        """The fingerprint of the model whose vectors the index holds."""
+        return self._shared.model.fingerprint() if self._shared.model else self._recorded_model
+
+    # ---- writes
+
+    def add_to_index(
+        self,
+        embeddings: Any,  # noqa: ANN401
+        sample_ids: Sequence[Any],
+        label_ids: Sequence[Any] | None = None,
+        metadata: Any = None,  # noqa: ANN401
+        documents: Sequence[str | None] | None = None,
+        *,
+        on_existing: OnExisting = "overwrite",
+        wait: bool = True,
+        progress: Any = None,  # noqa: ANN401
+    ) -> Receipt:
+        """Write rows: ``embeddings`` of shape (n, dim) and one id each, all columns aligned by position.
+
+        A write replaces the whole row, metadata and document included: what is not given is absent afterwards.
+        ``on_existing`` says what is done with ids that are in the index: ``"overwrite"`` them, ``"skip"`` them, or
+        ``"raise"`` before anything is written. ``metadata`` is a list of dicts, a dict of columns, or a table.
+        ``wait=True`` returns when later calls through this object see the rows.
+
+        Everything refused is refused before anything is written (``InvalidInputError``, naming the rows): another width,
+        NaN, zeros under cosine, an id twice, columns of other lengths, unknown types. A write that fails part way raises
+        ``IngestError`` with what is in and what remains; one that fails at once, the engine's error.
+        """
+        chunk = tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
+        records = ingest.checked(chunk, engine=self._engine, draft=self._shared.draft)
+        receipt = ingest.add(
+            self._engine, self._shared.draft, records, on_existing=on_existing, progress=progress, wait=wait
+        )
+        self._changed()
+        return receipt
+
+    def add_samples(
+        self,
+        samples: Sequence[Any],
+        sample_ids: Sequence[Any],
+        label_ids: Sequence[Any] | None = None,
+        metadata: Any = None,  # noqa: ANN401
+        documents: Sequence[str | None] | None = None,
+        *,
+        on_existing: OnExisting = "overwrite",
+        wait: bool = True,
+        progress: Any = None,  # noqa: ANN401
+    ) -> Receipt:
+        """Embed ``samples`` with the index's model and write them; texts become their own documents."""
+        if documents is None and all(isinstance(sample, str) for sample in samples):
+            documents = list(samples)
+        return self.add_to_index(
+            self.compute_embeddings(samples, sample_ids).embeddings,
+            sample_ids,
+            label_ids,
+            metadata,
+            documents,
+            on_existing=on_existing,
+            wait=wait,
+            progress=progress,
+        )
+
+    def compute_embeddings(self, samples: Sequence[Any], sample_ids: Sequence[Any] | None = None) -> Embeddings:
+        """Embeddings of ``samples`` by the index's model, without writing them; ids default to positions."""
+        model = self._shared.model
+        if model is None:
+            raise UnsupportedError("embedding samples needs a model: load_run(key, model=…)")
+        samples = list(samples)
+        ids = [str(position) for position in range(len(samples))] if sample_ids is None else checks.ids(sample_ids)
+        checks.same_length(len(samples), len(ids), "sample_ids", "samples")
+        vectors = model.embed(samples) if samples else np.empty((0, self.dim or 0), dtype=np.float32)
+        return Embeddings(checks.embeddings(vectors, self.dim, "the model's embeddings"), object_array(ids), None)
+
+    def ingest(
+        self,
+        source: Any,  # noqa: ANN401
+        *,
+        embeddings: str = "embedding",
+        sample_ids: Any = "sample_id",  # noqa: ANN401
+        label_ids: Any = None,  # noqa: ANN401
+        metadata: Any = (),  # noqa: ANN401
+        documents: Any = None,  # noqa: ANN401
+        on_existing: OnExisting = "overwrite",
+        checkpoint: str | Path | None = None,
+        wait: bool = True,
+        progress: Any = None,  # noqa: ANN401
+    ) -> Receipt:
+        """Write a source of any length in bounded memory.
+
+        ``source``: a path, glob or list of Parquet files; a ``.npy`` file or a (memory-mapped) array with ``sample_ids``
+        as a sequence; anything with ``__arrow_c_stream__``; or an iterator of tables, dicts of columns, or tuples
+        ``(embeddings, sample_ids[, label_ids[, metadata[, documents]]])``. The other arguments name its columns.
+
+        Each batch is checked before it is written; an id that appears twice in the stream is refused when it is met.
+        A failure raises ``IngestError`` with ``written``, ``failed`` and ``remaining`` input rows. With ``checkpoint``, a
+        path, the same call goes on where the last one ended, also after a kill; at the end the file is removed. On an
+        index that must be saved, checkpoints save it.
+        """
+        columns = tables.Columns(embeddings, sample_ids, label_ids, metadata, documents)
+        receipt = ingest.stream(
+            self._engine,
+            self._shared.draft,
+            tables.source(source, columns),
+            on_existing=on_existing,
+            checkpoint=checkpoint,
+            progress=progress,
+            wait=wait,
+        )
+        self._changed()
+        return receipt
+
+    def remove_from_index(
+        self,
+        sample_ids: Sequence[Any] | None = None,
+        label_ids: Sequence[Any] | None = None,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,  # noqa: A002
+        on_missing: OnMissing = "skip",
+        wait: bool = True,
+    ) -> int:
+        """Delete rows by exactly one selector; returns how many there were. ``clear()`` deletes all.
+
+        On a patch index ``sample_ids`` means all labels of each sample. Ids that are not there are left alone, or raise
+        ``MissingIdsError`` before anything is deleted with ``on_missing="raise"``.
+        """
+        selector = checks.one_selector(sample_ids=sample_ids, label_ids=label_ids, filter=filter)
+        if selector is None:
+            raise InvalidInputError("remove what? give sample_ids=, label_ids= or filter=; clear() removes all rows")
+        with self._engine.write_lock:
+            if selector == "filter":
+                ids = list(rows.all_ids(self._engine, self._within(filters.parse(filter))))
+            else:
+                ids = rows.resolve(self._engine, Scope(), sample_ids, label_ids, on_missing) or []
+            removed = rows.remove(self._engine, ids, on_missing)
+        if wait:
+            self._engine.wait_until_visible([], ids[-1000:])
+        return removed
+
+    def clear(self, *, wait: bool = True) -> int:
+        """Delete all rows; the index itself, its metric and its width stay. Returns how many there were."""
+        with self._engine.write_lock:
+            ids = list(rows.all_ids(self._engine, Scope()))
+            removed = rows.remove(self._engine, ids, "skip")
+        if wait:
+            self._engine.wait_until_visible([], ids[-1000:])
+        return removed
+
+    def set_metadata(
+        self,
+        metadata: Any,  # noqa: ANN401
+        sample_ids: Sequence[Any] | None = None,
+        label_ids: Sequence[Any] | None = None,
+        *,
+        mode: MetadataMode = "merge",
+        wait: bool = True,
+    ) -> int:
+        """Change the metadata of existing rows; embeddings and documents stay. Returns the number of rows.
+
+        ``"merge"`` sets the fields given and keeps the others; ``"replace"`` keeps none. On a patch index one row of
+        metadata for a sample goes to all of its labels. Ids that are not there raise ``MissingIdsError``.
+        """
+        checks.choice(mode, MetadataMode, "mode")
+        selector = checks.one_selector(sample_ids=sample_ids, label_ids=label_ids)
+        if selector is None:
+            raise InvalidInputError("metadata of which rows? give sample_ids= or label_ids=")
+        named = checks.ids(sample_ids if selector == "sample_ids" else label_ids, selector)
+        values = checks.metadata(metadata, len(named)) or []
+        by_name = dict(zip(named, values, strict=True))
+        with self._engine.write_lock:
+            ids = rows.resolve(self._engine, Scope(), sample_ids, label_ids, "raise") or []
+            if self.is_patches and selector == "sample_ids":
+                samples = self.get_embeddings(label_ids=ids).sample_ids
+                by_name = {label: by_name[sample] for label, sample in zip(ids, samples, strict=True)}
+            missing = [row_id for row_id in ids if row_id not in rows.ids_within(self._engine, Scope(), ids)]
+            if missing:
+                rows.fetched(self._engine, Scope(), missing, frozenset(), "raise")
+            for batch in rows.with_metadata(self._engine, ids, by_name, mode):
+                self._engine.upsert(batch)
+        if wait:
+            self._engine.wait_until_visible(ids[-1000:], [])
+        return len(ids)
+
+    # ---- life cycle
+
+    def save(self) -> None:
+        """Make every write durable. Engines that store each write at once have nothing left to do."""
+        self._engine.call("save", self._engine.backend.save)
+        self._changed(force=True)
+
+    def reload(self) -> None:
+        """Read again what another process has written; refused while there are unsaved changes."""
+        if self._engine.backend.unsaved:
+            raise InvalidInputError("there are unsaved changes: save() them, or open the index again with load_run")
+        self._engine.call("reload", self._engine.backend.reload)
+        self._engine.describe()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when all writes through this object are visible; ``NotVisibleYetError`` after ``timeout`` seconds."""
+        self._engine.wait_until_visible([], [], timeout)
+
+    def cleanup(self) -> None:
+        """Delete the index and all of its rows from the engine. The run record stays until ``delete_run``."""
+        with self._engine.write_lock:
+            self._engine.drop()
+            self._engine.forget()
+
+    def close(self) -> None:
+        """Let go of the engine; never deletes. Warns if there are unsaved changes of an index that has a key."""
+        if self._engine.closed:
+            return
+        if self._engine.backend.unsaved and self.key is not None:
+            warnings.warn(f"{self._shared.label} is closed with unsaved changes; call index.save() first", stacklevel=2)
+        self._engine.close()
+
+    def _changed(self, *, force: bool = False) -> None:
+        """Tell the run record what the first write decided."""
+        if self._on_change is not None and (force or self._engine.spec != self._recorded_spec):
+            self._on_change(self)
+            self._recorded_spec = self._engine.spec
+
+    def __enter__(self) -> SimilarityIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close, never delete."""
+        self.close()
+
+    def __repr__(self) -> str:
+        name = f"{self.key!r}, " if self.key else ""
+        return f"SimilarityIndex({name}{self._engine.name}, {self.metric}, dim={self.dim})"
+
+    def _repr_html_(self) -> str:
+        facts = {"key": self.key, "backend": self._engine.name, "metric": self.metric, "dim": self.dim}
+        return html_table([facts], "SimilarityIndex")
+
+
+class IndexConfig:
+    """What an index is, and its public settings as attributes; never its secrets."""
+
+    def __init__(self, index: SimilarityIndex) -> None:
+        engine = index._engine  # noqa: SLF001  one subject in two classes
+        record = index.model_record
+        self.method = engine.name
+        """The backend."""
+        self.metric = index.metric
+        self.dim = index.dim
+        self.model = record["name"] if record else None
+        """The name of the model whose vectors the index holds."""
+        model = index.get_model()
+        self.supports_prompts = bool(model and model.supports_prompts)
+        self.patches_field = index.patches_field
+        self._settings = public_config(engine.config)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        settings = self.__dict__.get("_settings", {})
+        if name in settings:
+            return settings[name]
+        raise AttributeError(f"the configuration has no public setting {name!r}; it has {', '.join(sorted(settings))}")
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if not name.startswith("_")} | self._settings
+        return f"IndexConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

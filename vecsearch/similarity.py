@@ -1,0 +1,400 @@
+"""The front door: create an index, open a recorded one, attach to one that exists, delete."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecsearch import checks, ingest, runs, tables
+from vecsearch import settings as layers
+from vecsearch.backends.base import METRICS, BackendConfig, Metric, Spec
+from vecsearch.calls import Engine
+from vecsearch.errors import (
+    ConfigError,
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidInputError,
+    RunError,
+    RunNotFoundError,
+    VecsearchError,
+)
+from vecsearch.index import SimilarityIndex
+from vecsearch.ingest import Draft
+from vecsearch.models.base import as_model
+from vecsearch.progress import reporting
+from vecsearch.types import IfExists
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vecsearch.resolving import Resolved
+    from vecsearch.runs import RunInfo
+    from vecsearch.types import Model
+
+logger = logging.getLogger("vecsearch")
+_EMBED_ROWS = 256
+
+
+def compute_similarity(
+    samples: Any = None,  # noqa: ANN401
+    *,
+    embeddings: Any = None,  # noqa: ANN401
+    sample_ids: Any = None,  # noqa: ANN401
+    label_ids: Any = None,  # noqa: ANN401
+    metadata: Any = None,  # noqa: ANN401
+    documents: Any = None,  # noqa: ANN401
+    key: str | None = None,
+    model: Any = None,  # noqa: ANN401
+    metric: Metric | None = None,
+    dim: int | None = None,
+    backend: str | BackendConfig | None = None,
+    patches_field: str | None = None,
+    if_exists: IfExists = "raise",
+    progress: Any = None,  # noqa: ANN401
+    **settings: Any,  # noqa: ANN401
+) -> SimilarityIndex:
+    """Create an index and fill it.
+
+    Vectors come as ``embeddings``, float32 (n, dim) or what converts to it, or from ``model``, which embeds ``samples``:
+    a list of items, ``{id: item}``, or texts, which become their own documents. ``samples`` may be a table (pandas,
+    polars, pyarrow); then ``embeddings``, ``sample_ids``, ``label_ids``, ``documents`` and ``metadata`` are names of its
+    columns. ``embeddings=False`` creates an empty index. Without ``sample_ids``, rows are called ``"0"``, ``"1"``, ….
+
+    ``key`` names the run that records the index for ``load_run``; with a key everything is saved before this returns.
+    Without one, the index of the embedded default lives in memory. ``if_exists`` says what is done where the key is
+    taken: ``"raise"``, ``"load"`` the index that is there (metric and width must agree; nothing is written), or
+    ``"replace"`` it. ``metric`` is ``"cosine"`` (the default everywhere), ``"euclidean"`` or ``"dotproduct"``. ``dim``
+    fixes the width of an empty index. ``patches_field`` (or ``label_ids``) makes a patch index: a row per label.
+    ``backend`` names a backend or a profile of the configuration, or is a ``BackendConfig``; ``settings`` are its
+    settings, above every other layer.
+
+    Raises ``RunExistsError``, ``ConfigError``, ``InvalidInputError`` (nothing is left behind), ``BackendError``.
+    """
+    checks.choice(if_exists, IfExists, "if_exists")
+    _refuse_misplaced(samples, embeddings, settings)
+    if key is not None:
+        runs.check_key(key)
+    if metric is not None:
+        checks.choice(metric, Metric, "metric")
+    the_model = as_model(model)
+    resolved = layers.resolve(backend, settings)
+    metric = metric or resolved.metric or "cosine"
+    if key is not None and if_exists != "raise" and _has_run(key):
+        if if_exists == "load":
+            return _loaded(key, metric=metric, dim=dim, model=model, backend=backend, settings=settings)
+        delete_run(key, cleanup=True)
+    chunk = _chunk(samples, embeddings, sample_ids, label_ids, metadata, documents, the_model, progress)
+    patches = patches_field is not None or (chunk is not None and chunk.label_ids is not None)
+    draft = Draft(metric, dim, patches or None)
+    config = _placed(resolved, key)
+    info = None
+    if key is not None:
+        info = _reserved(key, resolved, config, draft, the_model, patches_field)
+    engine = None
+    made = False
+    try:
+        engine = Engine(resolved.backend_class(config))
+        made = _created(
+            engine, draft, attach=embeddings is False and config.index_name is not None, if_exists=if_exists
+        )
+        index = _index(engine, draft, the_model, info, patches_field)
+        if chunk is not None:
+            records = ingest.checked(chunk, engine=engine, draft=draft)
+            ingest.add(engine, draft, records, on_existing="overwrite", progress=progress, wait=True)
+            made = True
+        if key is not None:
+            index.save()
+    except BaseException:
+        _undo(engine, info, made=made)
+        raise
+    return index
+
+
+def load_run(
+    key: str,
+    *,
+    backend: str | BackendConfig | None = None,
+    model: Any = None,  # noqa: ANN401
+    **settings: Any,  # noqa: ANN401
+) -> SimilarityIndex:
+    """Open the index of a run, in this process or another; credentials come from the layers of the configuration.
+
+    The record says which index is meant, and a setting that says otherwise is refused; connection settings come from the
+    layers. ``backend`` names another profile of the same type. ``model`` gives text queries; it must be the recorded one.
+
+    Raises ``RunNotFoundError`` (with the keys there are), ``CorruptRunError``, ``IndexNotFoundError``, ``ConfigError``.
+    """
+    info = runs.get_run_info(key)
+    if info.state != "ready":
+        raise RunError(
+            f"the creation of run {key!r} was never finished; remove it with delete_run({key!r}, cleanup=True)"
+        )
+    resolved = layers.resolve(
+        info.profile if backend is None else backend, settings, recorded=info.settings, recorded_backend=info.backend
+    )
+    engine = Engine(resolved.backend_class(resolved.config))
+    try:
+        spec = engine.describe()
+        if spec is None and info.dim is not None:
+            raise IndexNotFoundError(
+                f"{engine.name} no longer holds the index of run {key!r}; delete_run({key!r}) removes the record"
+            )
+        if spec is not None and spec.metric != info.metric:
+            raise RunError(f"run {key!r} was made with {info.metric}, the index in {engine.name} has {spec.metric}")
+        draft = Draft(info.metric, info.dim, info.patches or None)
+        return _index(engine, draft, as_model(model), info, info.patches_field)
+    except BaseException:
+        engine.close()
+        raise
+
+
+def connect(
+    index_name: str,
+    *,
+    backend: str | BackendConfig | None = None,
+    key: str | None = None,
+    model: Any = None,  # noqa: ANN401
+    **settings: Any,  # noqa: ANN401
+) -> SimilarityIndex:
+    """Attach to an index that exists in the engine; never creates. Metric and width are read from the engine.
+
+    With ``key`` the index is recorded as a run. Raises ``IndexNotFoundError`` where the engine holds none of that name.
+    """
+    resolved = layers.resolve(backend, {**settings, "index_name": index_name})
+    config = resolved.config
+    if "path" in type(config).model_fields and getattr(config, "path", None) is None:
+        config = config.model_copy(update={"path": str(layers.config.home / "data" / resolved.backend / index_name)})
+    engine = Engine(resolved.backend_class(config))
+    try:
+        spec = engine.describe()
+        if spec is None:
+            raise IndexNotFoundError(f"{engine.name} holds no index {index_name!r}; compute_similarity creates one")
+        draft = Draft(spec.metric, spec.dim, spec.patches)
+        the_model = as_model(model)
+        info = _reserved(key, resolved, config, draft, the_model, None) if key is not None else None
+        index = _index(engine, draft, the_model, info, None)
+        if info is not None:
+            index.save()
+    except BaseException:
+        engine.close()
+        raise
+    return index
+
+
+def delete_run(key: str, *, cleanup: bool = False) -> None:
+    """Delete the record of a run; with ``cleanup=True`` the index in the engine too.
+
+    An index that lies in files of vecsearch's own (the embedded default) always goes with its record. Where the engine
+    cannot be reached, nothing is deleted. Raises ``RunNotFoundError``.
+    """
+    try:
+        info = runs.get_run_info(key)
+    except RunNotFoundError:
+        raise
+    except RunError:  # a damaged record says nothing of an index
+        runs.delete_record(key)
+        return
+    resolved = layers.resolve(info.profile, {}, recorded=info.settings, recorded_backend=info.backend)
+    if cleanup or resolved.backend_class.capabilities.local:
+        engine = Engine(resolved.backend_class(resolved.config))
+        try:
+            engine.drop()
+        finally:
+            engine.close()
+    runs.delete_record(key, only=info)
+
+
+# ---- what compute_similarity is made of
+
+
+def _refuse_misplaced(samples: Any, embeddings: Any, settings: Mapping[str, Any]) -> None:  # noqa: ANN401
+    if isinstance(samples, np.ndarray) and samples.ndim == 2:  # noqa: PLR2004
+        raise InvalidInputError("a 2-D array is no list of samples: pass embeddings=")
+    if embeddings is True:
+        raise InvalidInputError(
+            "embeddings=True says nothing; pass an array, a column's name, or False for an empty index"
+        )
+    if "brain_key" in settings:
+        raise ConfigError("brain_key is called key here: compute_similarity(…, key=…)")
+
+
+def _chunk(
+    samples: Any,  # noqa: ANN401
+    embeddings: Any,  # noqa: ANN401
+    sample_ids: Any,  # noqa: ANN401
+    label_ids: Any,  # noqa: ANN401
+    metadata: Any,  # noqa: ANN401
+    documents: Any,  # noqa: ANN401
+    model: Model | None,
+    progress: Any,  # noqa: ANN401
+) -> tables.Chunk | None:
+    """The rows to write, ``None`` where there are none to write now."""
+    if isinstance(samples, Mapping) and sample_ids is None:
+        sample_ids, samples = list(samples), list(samples.values())
+    elif tables.is_table(samples):
+        embeddings, sample_ids, label_ids, metadata, documents = (
+            tables.column(samples, value, name) if isinstance(value, str) else value
+            for name, value in (
+                ("embeddings", embeddings),
+                ("sample_ids", sample_ids),
+                ("label_ids", label_ids),
+                ("metadata", [metadata] if isinstance(metadata, str) else metadata),
+                ("documents", documents),
+            )
+        )
+        if isinstance(metadata, (list, tuple)) and metadata and isinstance(metadata[0], str):
+            metadata = {name: tables.column(samples, name, "metadata") for name in metadata}
+    if embeddings is False:
+        return None
+    if isinstance(embeddings, str):
+        raise InvalidInputError(f"embeddings={embeddings!r} names a column; pass the table as samples")
+    if embeddings is None:
+        embeddings, documents = _embedded(samples, documents, model, progress)
+    rows = len(embeddings)
+    if sample_ids is None:
+        if label_ids is not None:
+            raise InvalidInputError("label_ids= needs sample_ids= beside it: the sample of each label")
+        sample_ids = [str(position) for position in range(rows)]
+    return tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
+
+
+def _embedded(samples: Any, documents: Any, model: Model | None, progress: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    if samples is None or tables.is_table(samples):
+        raise InvalidInputError("nothing to index: pass embeddings=, or samples with a model=, or embeddings=False")
+    if model is None:
+        raise InvalidInputError("samples need a model= to embed them; or pass their vectors as embeddings=")
+    items = list(samples)
+    vectors: list[Any] = []
+    with reporting(progress, "embedding", "samples") as report:
+        for start in range(0, len(items), _EMBED_ROWS):
+            vectors.append(model.embed(items[start : start + _EMBED_ROWS]))
+            report(start + len(vectors[-1]), len(items))
+    if documents is None and items and all(isinstance(item, str) for item in items):
+        documents = items
+    return (np.concatenate(vectors) if vectors else np.empty((0, model.dim or 0), np.float32)), documents
+
+
+def _has_run(key: str) -> bool:
+    return key in runs.list_runs() or any(error.path.stem == key for error in runs.corrupt_runs())
+
+
+def _loaded(
+    key: str,
+    *,
+    metric: Metric,
+    dim: int | None,
+    model: Any,  # noqa: ANN401
+    backend: Any,  # noqa: ANN401
+    settings: Mapping[str, Any],
+) -> SimilarityIndex:
+    index = load_run(key, backend=backend, model=model, **settings)
+    if index.metric != metric or (dim is not None and index.dim not in (None, dim)):
+        found = f"{index.metric}, dim={index.dim}"
+        index.close()
+        raise InvalidInputError(f'run {key!r} has {found}, not {metric}, dim={dim}; if_exists="replace" makes it anew')
+    return index
+
+
+def _placed(resolved: Resolved, key: str | None) -> BackendConfig:
+    """The configuration with a place for the data: a folder of its own, or a name that nobody else has."""
+    config = resolved.config
+    update: dict[str, Any] = {}
+    if key is not None and "path" in type(config).model_fields and getattr(config, "path", None) is None:
+        update["path"] = str(runs.data_path(resolved.backend, key))
+    if config.index_name is None and not resolved.backend_class.capabilities.local:
+        update["index_name"] = f"vecsearch_{key or 'unnamed'}_{secrets.token_hex(3)}".lower()
+    return config.model_copy(update=update) if update else config
+
+
+def _reserved(
+    key: str, resolved: Resolved, config: BackendConfig, draft: Draft, model: Model | None, patches_field: str | None
+) -> RunInfo:
+    info = runs.RunInfo(
+        key=key,
+        profile=resolved.profile,
+        backend=resolved.backend,
+        settings=layers.public_config(config),
+        metric=draft.metric,
+        dim=draft.dim,
+        patches=bool(draft.patches),
+        patches_field=patches_field,
+        model=model.fingerprint() if model else None,
+        supports_prompts=bool(model and model.supports_prompts),
+    )
+    runs.reserve(info)
+    return info
+
+
+def _created(engine: Engine, draft: Draft, *, attach: bool, if_exists: IfExists) -> bool:
+    """Make the index in the engine if its width is known; whether it was made here."""
+    if draft.metric not in engine.capabilities.metrics:
+        known = ", ".join(metric for metric in METRICS if metric in engine.capabilities.metrics)
+        raise InvalidInputError(f"{engine.name} has no metric {draft.metric!r}; it has {known}")
+    spec = engine.describe()
+    if spec is not None and if_exists == "replace":
+        engine.drop()
+        engine.forget()
+        spec = None
+    if spec is not None:
+        if not attach:
+            raise IndexExistsError(
+                f"{engine.name} holds an index of that name or path already; open it with connect(), "
+                'or make it anew with if_exists="replace"'
+            )
+        if spec.metric != draft.metric or draft.dim not in (None, spec.dim):
+            raise InvalidInputError(f"the index that exists has {spec.metric}, dim={spec.dim}; it was left as it is")
+        logger.info("attached to an index that exists in %s", engine.name)
+        return False
+    if draft.dim is None:
+        return False
+    if not isinstance(draft.dim, int) or isinstance(draft.dim, bool) or draft.dim < 1:
+        raise InvalidInputError(f"dim must be a whole number of at least 1, not {draft.dim!r}")
+    engine.create(Spec(draft.dim, draft.metric, patches=bool(draft.patches)))
+    return True
+
+
+def _index(
+    engine: Engine, draft: Draft, model: Model | None, info: RunInfo | None, patches_field: str | None
+) -> SimilarityIndex:
+    def record(index: SimilarityIndex) -> None:
+        nonlocal info
+        if info is None:
+            return
+        update = {
+            "state": "ready",
+            "dim": index.dim,
+            "patches": index.is_patches,
+            "model": index.model_record,
+            "supports_prompts": index.config.supports_prompts or info.supports_prompts,
+        }
+        changed = info.model_copy(update=update)
+        if changed != info:
+            runs.update(changed)
+            info = changed
+
+    return SimilarityIndex(
+        engine,
+        draft,
+        model=model,
+        key=None if info is None else info.key,
+        patches_field=patches_field,
+        recorded_model=None if info is None else info.model,
+        on_change=record,
+    )
+
+
+def _undo(engine: Engine | None, info: RunInfo | None, *, made: bool) -> None:
+    """Leave nothing of a creation that failed; what failed first is what the user hears of."""
+    try:
+        if engine is not None:
+            if made:
+                engine.drop()
+            engine.close()
+        if info is not None:
+            runs.delete_record(info.key, only=info)
+    except VecsearchError:
+        logger.warning("a failed creation could not be undone; delete_run(key, cleanup=True) removes it", exc_info=True)

@@ -1,0 +1,140 @@
+"""Frozen values that pass between a user and an index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+OnExisting = Literal["overwrite", "skip", "raise"]
+OnMissing = Literal["raise", "skip"]
+IfExists = Literal["raise", "load", "replace"]
+Aggregation = Literal["mean", "post-mean", "post-min", "post-max"]
+QueryKind = Literal["vector", "id", "text"]
+Include = Literal["metadata", "documents", "embeddings"]
+MetadataMode = Literal["merge", "replace"]
+Progress = "bool | None | Callable[[int, int | None], None]"
+
+
+class Embeddings(NamedTuple):
+    """Vectors with their ids, aligned: unpacks as ``embeddings, sample_ids, label_ids``."""
+
+    embeddings: NDArray[np.float32]
+    """float32, shape (n, dim)"""
+    sample_ids: NDArray[np.object_]
+    """str, shape (n,)"""
+    label_ids: NDArray[np.object_] | None
+    """str, shape (n,); ``None`` where the index has a row per sample"""
+
+
+@dataclass(slots=True)
+class Records:
+    """Rows as a user means them, columns aligned; a column that was not asked for is ``None``.
+
+    ``ids`` is the identity of each row: the label id on a patch index, else the sample id.
+    """
+
+    ids: list[str]
+    vectors: NDArray[np.float32] | None = None
+    sample_ids: list[str] | None = None
+    """The sample of each label; ``None`` where the index has a row per sample."""
+    metadata: list[dict[str, Any]] | None = None
+    documents: list[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, positions: Sequence[int] | NDArray[np.int64] | slice) -> Records:
+        """The rows at these positions, in this order."""
+        if isinstance(positions, slice):
+            chosen: Sequence[int] = range(*positions.indices(len(self.ids)))
+        else:
+            chosen = [int(position) for position in positions]
+        whole_vectors = self.vectors
+        vectors = None
+        if whole_vectors is not None:
+            vectors = whole_vectors[positions] if isinstance(positions, slice) else whole_vectors[list(chosen)]
+        return Records(
+            [self.ids[i] for i in chosen],
+            vectors,
+            None if self.sample_ids is None else [self.sample_ids[i] for i in chosen],
+            None if self.metadata is None else [self.metadata[i] for i in chosen],
+            None if self.documents is None else [self.documents[i] for i in chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a write did: rows written, rows left as they were (``on_existing="skip"``), and how long it took."""
+
+    written: int
+    skipped: int = 0
+    seconds: float = 0.0
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One row of a ranking, as plain Python values."""
+
+    id: str
+    distance: float
+    sample_id: str
+    label_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an index answers, how fast, and what is wrong in plain words."""
+
+    ok: bool
+    backend: str
+    size: int | None = None
+    latency_ms: float | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """Recall of an index against the exact answer over sampled rows as queries.
+
+    ``recall`` is the mean share of the true ``k`` nearest that came back (a row at the distance of the true k-th
+    counts); ``low`` and ``high`` bound it with 95 % confidence (bootstrap over queries); times are per query, in
+    milliseconds.
+    """
+
+    recall: float
+    low: float
+    high: float
+    queries: int
+    k: int
+    p50_ms: float
+    p95_ms: float
+
+
+class Model(Protocol):
+    """What turns samples and prompts into vectors."""
+
+    name: str
+    dim: int | None
+    supports_prompts: bool
+
+    def embed(self, samples: Sequence[Any]) -> NDArray[np.float32]:
+        """Embeddings of samples: float32, shape (n, dim)."""
+        ...
+
+    def embed_prompts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of texts used as queries: float32, shape (n, dim)."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this model from another: JSON-ready."""
+        ...
