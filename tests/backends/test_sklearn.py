@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -233,8 +235,8 @@ def test_every_filter_agrees_with_the_evaluator():
     x = F("x")
     trees = [
         x == 1, x != 1, x >= 1.5, x < "b", x.is_in([1, "a", True]), x.not_in(["a"]), x.contains("a"), x.exists(),
-        ~x.exists(), ~(x == 1), (x > 1) | (F("y") < 3), (x != "a") & ~x.contains("b"), x > datetime(2020, 6, 1, tzinfo=UTC),
-        x.is_in([]), x.not_in([]),
+        ~x.exists(), ~(x == 1), (x > 1) | (F("y") < 3), (x != "a") & ~x.contains("b"),
+        x > datetime(2020, 6, 1, tzinfo=UTC), x.is_in([]), x.not_in([]),
     ]  # fmt: skip
     for tree in trees:
         expected = {name for name, row in zip(names, fields, strict=True) if predicate(tree)(row)}
@@ -338,51 +340,54 @@ def test_after_close_and_after_drop():
         made.count()
 
 
+NAMES = [f"r{number}" for number in range(40)]
+
+
+def one_version(found, size=len(NAMES)):
+    """The version that these rows carry in every part; there must be one, and no row may be missing."""
+    versions = {row["v"] for row in found.fields}
+    assert len(found) == size
+    assert len(versions) == 1, versions
+    version = versions.pop()
+    assert set(found.documents) == {str(version)}
+    assert np.all(found.vectors == version + 1)
+    return version
+
+
+READS = {
+    "search": lambda made: one_version(search(made, np.ones(DIM, dtype=np.float32), 99, include=ALL).rows[0]),
+    "fetch": lambda made: one_version(made.fetch(NAMES[:10], ALL), 10),
+    "filter": lambda made: one_version(next(made.scan(99, ALL, where(NAMES, F("v") >= 0)))),
+    "scan": lambda made: one_version(next(made.scan(99, ALL))),
+}
+
+
 def test_readers_during_writes_see_whole_writes():
     """Every batch writes one number into all rows; a reader must never see two numbers, or a part of the rows."""
-    names = [f"r{number}" for number in range(40)]
 
-    def batch(version):
-        vectors = np.full((len(names), DIM), version + 1, dtype=np.float32)
-        return Rows(names, vectors, [{"v": version}] * len(names), [str(version)] * len(names))
-
-    made = created()
-    made.upsert(batch(0))
-    stop = threading.Event()
-    failures = []
-
-    def check(found, size):
-        versions = {row["v"] for row in found.fields}
-        assert len(found) == size, len(found)
-        assert len(versions) == 1, versions
-        version = versions.pop()
-        assert set(found.documents) == {str(version)}
-        assert np.all(found.vectors == version + 1)
-        return version
+    def write(version):
+        count = len(NAMES)
+        vectors = np.full((count, DIM), version + 1, dtype=np.float32)
+        made.upsert(Rows(NAMES, vectors, [{"v": version}] * count, [str(version)] * count))
 
     def read(kind):
         last = 0
         try:
             while not stop.is_set():
-                if kind == "search":
-                    version = check(search(made, np.ones(DIM, dtype=np.float32), 99, include=ALL).rows[0], len(names))
-                elif kind == "fetch":
-                    version = check(made.fetch(names[:10], ALL), 10)
-                elif kind == "filter":
-                    version = check(next(made.scan(99, ALL, where(names, F("v") >= 0))), len(names))
-                else:
-                    version = check(next(made.scan(99, ALL)), len(names))
-                assert version >= last
+                version = READS[kind](made)
+                assert version >= last, "a read went back in time"
                 last = version
         except Exception as error:  # noqa: BLE001  handed to the test's own thread
             failures.append(error)
             stop.set()
 
-    readers = [threading.Thread(target=read, args=(kind,)) for kind in ("search", "fetch", "scan", "filter")]
+    made, stop, failures = created(), threading.Event(), []
+    write(0)
+    readers = [threading.Thread(target=read, args=(kind,)) for kind in READS]
     for reader in readers:
         reader.start()
     for version in range(1, 300):
-        made.upsert(batch(version))
+        write(version)
         if stop.is_set():
             break
     stop.set()
@@ -410,9 +415,6 @@ class AgainstADict(RuleBasedStateMachine):
 
     @initialize(metric=st.sampled_from(["euclidean", "dotproduct"]))
     def create(self, metric):
-        import tempfile
-        from pathlib import Path
-
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "table"
         self.metric = metric

@@ -256,7 +256,8 @@ class Folder:
         with contextlib.suppress(OSError):
             for path in self._ours():
                 if path.name not in kept:
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):
+                        path.unlink(missing_ok=True)
 
     def _ours(self) -> list[Path]:
         return [path for path in self.path.iterdir() if _OURS.fullmatch(path.name)]

@@ -1,0 +1,507 @@
+"""The folder of the embedded backend: whatever happens while it is written, it holds the old state or the new."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vecsearch.backends import _storage
+from vecsearch.backends.base import Rows, Spec, Where
+from vecsearch.backends.sklearn import SklearnBackend, SklearnConfig
+from vecsearch.errors import CorruptDataError, InvalidInputError, StorageError
+from vecsearch.filters import F
+
+ALL = frozenset({"vectors", "fields", "documents"})
+DIM = 4
+FIELDS = {
+    "s": 'ä\n"\0\U0001f600', "i": 2**70, "f": 0.1 + 0.2, "b": False, "l": ["x", ""], "$date": "text", "whole": 1.0,
+    "d": datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-9, minutes=-30))),
+}  # fmt: skip
+
+
+def opened(path):
+    return SklearnBackend(SklearnConfig(path=str(path)))
+
+
+def filled(path, value, count=3):
+    """A table of ``count`` rows that all carry ``value``: in the vectors, the fields and the documents."""
+    made = opened(path)
+    if made.describe() is None:
+        made.create(Spec(DIM, "euclidean", patches=True))
+    write(made, value, count)
+    return made
+
+
+def write(made, value, count=3):
+    ids = [f"r{number}" for number in range(count)]
+    vectors = np.full((count, DIM), value, dtype=np.float32)
+    made.upsert(Rows(ids, vectors, [{"v": value}] * count, [str(value)] * count))
+
+
+def state(path):
+    """The one value of all rows, read through a fresh backend; every part must agree."""
+    made = opened(path)
+    if made.describe() is None:
+        return None
+    made.verify()
+    (batch,) = made.scan(100_000, ALL)
+    value = batch.fields[0]["v"]
+    assert batch.fields == [{"v": value}] * len(batch)
+    assert batch.documents == [str(value)] * len(batch)
+    assert np.all(batch.vectors == value)
+    np.testing.assert_array_equal(made._table.snapshot.norms, np.full(len(batch), 2.0 * value))
+    return value
+
+
+def files(path):
+    return sorted(entry.name for entry in path.iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "home" / "table"
+
+
+def test_what_was_saved_comes_back_equal(folder):
+    made = opened(folder)
+    made.create(Spec(DIM, "cosine", patches=True))
+    vectors = np.random.default_rng(0).standard_normal((4, DIM)).astype(np.float32)
+    rows = Rows(["a", "é\n", "c", "\U0001f600"], vectors, [FIELDS, {}, {"x": 1}, {}], [None, "", "text\n", "\0"])
+    made.upsert(rows)
+    assert made.unsaved
+    made.save()
+    assert not made.unsaved
+
+    again = opened(folder)
+    assert again.describe() == Spec(DIM, "cosine", patches=True)
+    read = again.fetch(["a"], ALL).fields[0]
+    assert read == FIELDS
+    assert {name: type(value) for name, value in read.items()} == {name: type(v) for name, v in FIELDS.items()}
+    assert read["d"].utcoffset() == FIELDS["d"].utcoffset()
+    (batch,) = again.scan(10, ALL)
+    assert (batch.ids, batch.fields, batch.documents) == (rows.ids, rows.fields, rows.documents)
+    assert batch.vectors.tobytes() == vectors.tobytes()
+    assert not again.unsaved
+
+
+def test_an_empty_table_is_saved_too(folder):
+    made = opened(folder)
+    made.create(Spec(DIM, "dotproduct"))
+    assert made.unsaved
+    assert opened(folder).describe() is None
+    made.save()
+    again = opened(folder)
+    assert again.describe() == Spec(DIM, "dotproduct")
+    assert again.count() == 0
+    write(again, 1)
+    again.save()
+    assert state(folder) == 1
+
+
+def test_opening_reads_no_row_and_a_search_few(folder, monkeypatch):
+    filled(folder, 1, 1000).save()
+    decoded = []
+    real = _storage.FIELDS.decode
+    monkeypatch.setattr(
+        "vecsearch.backends._storage.FIELDS",
+        _storage.FIELDS.__class__(_storage.FIELDS.encode, lambda b: decoded.append(b) or real(b), _storage.FIELDS.copy),
+    )
+    made = opened(folder)
+    made.describe()
+    hits = made.search(
+        np.ones((1, DIM), dtype=np.float32), 5, None, include=frozenset({"fields"}), exact=True, params={}
+    )
+    assert len(hits.rows[0].fields) == 5
+    assert len(decoded) == 5
+    assert made._table.snapshot.lookup._newest is None
+    assert not made.client.flags.owndata
+
+
+def test_a_mapped_table_is_written_deleted_from_and_filtered(folder):
+    made = filled(folder, 1, 100)
+    made.save()
+    again = opened(folder)
+    again.delete(["r3"])
+    again.upsert(Rows(["new", "r5"], np.full((2, DIM), 2, dtype=np.float32), [{"v": 2}] * 2))
+    assert again.count() == 100
+    assert again.count(Where(None, F("v") == 1)) == 98
+    assert again.fetch(["r3", "r5", "new", "r6"], ALL).fields == [{"v": 1}, {"v": 2}, {"v": 2}]
+    again.save()
+    third = opened(folder)
+    ids, vectors = third.matrix()
+    assert len(ids) == 100
+    assert "r3" not in ids
+    assert vectors[list(ids).index("r5")].tolist() == [2] * DIM
+    assert third.fetch(["r5"], ALL).documents == [None]
+    assert third.fetch(["r6"], ALL).documents == ["1"]
+
+
+def test_saving_again_without_a_change_writes_nothing(folder):
+    made = filled(folder, 1)
+    made.save()
+    before = {name: (folder / name).stat().st_mtime_ns for name in files(folder)}
+    made.save()
+    opened(folder).save()
+    assert {name: (folder / name).stat().st_mtime_ns for name in files(folder)} == before
+
+
+def test_only_the_newest_generation_is_kept_and_no_pickle(folder):
+    made = filled(folder, 1)
+    made.save()
+    first = files(folder)
+    write(made, 2)
+    made.save()
+    assert len(files(folder)) == len(first)
+    assert not set(files(folder)) & set(first) - {"manifest.json", ".lock"}
+    assert (folder / "vectors-00000002.f32").read_bytes() == np.full((3, DIM), 2, dtype="<f4").tobytes()
+    assert (folder / "ids-00000002.txt").read_text() == "r0\nr1\nr2\n"
+    assert [json.loads(line) for line in (folder / "fields-00000002.jsonl").read_text().splitlines()] == [{"v": 2}] * 3
+
+
+def test_a_reader_keeps_what_it_opened(folder):
+    made = filled(folder, 1)
+    made.save()
+    reader = opened(folder)
+    assert reader.count() == 3
+    write(made, 2)
+    made.save()
+    assert reader.fetch(["r0"], ALL).documents == ["1"]
+    reader.reload()
+    assert reader.fetch(["r0"], ALL).documents == ["2"]
+
+
+# ---- two processes
+
+
+def test_a_save_over_another_save_is_refused(folder):
+    filled(folder, 1).save()
+    one, two = opened(folder), opened(folder)
+    write(one, 2)
+    write(two, 3)
+    one.save()
+    with pytest.raises(StorageError, match=r"saved by another process .* reload\(\)"):
+        two.save()
+    assert state(folder) == 2
+    with pytest.raises(InvalidInputError, match="unsaved"):
+        two.reload()
+
+
+def test_two_that_were_created_at_once(folder):
+    one, two = filled(folder, 1), filled(folder, 2)
+    one.save()
+    with pytest.raises(StorageError, match="another process"):
+        two.save()
+    with pytest.raises(FileExistsError):
+        opened(folder).create(Spec(DIM, "cosine"))
+    assert state(folder) == 1
+
+
+def test_a_save_after_somebody_dropped_it_is_refused(folder):
+    filled(folder, 1).save()
+    one = opened(folder)
+    write(one, 2)
+    opened(folder).drop()
+    with pytest.raises(StorageError, match="deleted by another process"):
+        one.save()
+    assert state(folder) is None
+    filled(folder, 3).save()  # the same generation number again, but not the same table
+    with pytest.raises(StorageError, match="saved by another process"):
+        one.save()
+    assert state(folder) == 3
+
+
+def test_opening_while_another_process_saves(folder):
+    """The files of the manifest just read may be gone a moment later: then there is a newer manifest."""
+    made = filled(folder, 1, 50)
+    made.save()
+    stop, failures, seen = threading.Event(), [], set()
+
+    def read():
+        try:
+            while not stop.is_set():
+                seen.add(state(folder))
+        except Exception as error:  # noqa: BLE001  handed to the test's own thread
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for value in range(2, 25):
+        write(made, value, 50)
+        made.save()
+    stop.set()
+    reader.join()
+    assert failures == []
+    assert len(seen) > 1
+
+
+def test_a_save_waits_for_the_lock_only_so_long(folder, monkeypatch):
+    made = filled(folder, 1)
+    made.save()
+    write(made, 2)
+    real = _storage.locked
+    monkeypatch.setattr(_storage, "locked", lambda path: real(path, timeout=0.05))
+    with real(folder / ".lock"), pytest.raises(StorageError, match="lock"):
+        made.save()
+    assert made.unsaved
+    made.save()
+    assert state(folder) == 2
+
+
+# ---- dropping
+
+
+def test_drop_deletes_what_is_ours_and_nothing_else(folder):
+    made = filled(folder, 1)
+    made.save()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "vectors-00000009.f32").write_bytes(b"left behind")
+    made.drop()
+    assert files(folder) == ["notes.txt"]
+    assert made.describe() is None
+    (folder / "notes.txt").unlink()
+    filled(folder, 2).save()
+    opened(folder).drop()
+    assert not folder.exists()
+    opened(folder).drop()
+
+
+# ---- damage
+
+
+def parts(folder):
+    return [name for name in files(folder) if name not in {"manifest.json", ".lock"}]
+
+
+def test_every_missing_or_short_file_is_named(folder):
+    filled(folder, 1).save()
+    for name in parts(folder):
+        path = folder / name
+        content = path.read_bytes()
+        for damaged, message in ((None, "missing"), (content[:-1], "bytes instead of"), (content + b"x", "bytes inst")):
+            path.unlink()
+            if damaged is not None:
+                path.write_bytes(damaged)
+            with pytest.raises(CorruptDataError, match=message) as caught:
+                opened(folder).describe()
+            assert caught.value.path == path
+            assert str(path) in str(caught.value)
+            path.write_bytes(content)
+    assert state(folder) == 1
+
+
+def test_every_flipped_byte_is_found(folder):
+    filled(folder, 1).save()
+    for name in parts(folder):
+        path = folder / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+        made = opened(folder)
+        if name.startswith("vectors"):
+            assert made.describe() is not None  # a million rows are not read to be opened
+        with pytest.raises(CorruptDataError, match="checksum") as caught:
+            made.verify()
+        assert caught.value.path == path
+        if name.startswith("vectors"):
+            path.write_bytes(content)
+            continue
+        with pytest.raises(CorruptDataError, match="checksum") as caught:
+            made.describe()
+        assert caught.value.path == path
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-20],
+        lambda _: b"",
+        lambda _: b"\xff\xfe",
+        lambda _: b"[]",
+        lambda text: text.replace(b'"rows": 3', b'"rows": 2'),
+        lambda text: text.replace(b'"vecsearch-table"', b'"another-table"'),
+        lambda text: text.replace(b'"dim": 4', b'"dim": 2'),
+    ],
+)
+def test_a_damaged_manifest_is_named_and_can_be_dropped(folder, damage):
+    filled(folder, 1).save()
+    path = folder / "manifest.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CorruptDataError) as caught:
+        opened(folder).describe()
+    assert caught.value.path == path
+    made = opened(folder)
+    made.drop()
+    assert not folder.exists()
+
+
+def test_a_newer_format_says_so(folder):
+    filled(folder, 1).save()
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(StorageError, match="newer vecsearch") as caught:
+        opened(folder).describe()
+    assert not isinstance(caught.value, CorruptDataError)
+
+
+def test_a_row_that_is_no_json_is_named(folder, monkeypatch):
+    monkeypatch.setattr(_storage, "_CHECK_AT_OPEN", 0)
+    filled(folder, 1).save()
+    path = folder / "fields-00000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"{", b"["))
+    with pytest.raises(CorruptDataError) as caught:
+        opened(folder).fetch(["r0"], ALL)
+    assert caught.value.path == path
+
+
+# ---- failures while saving
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this runs."""
+
+
+def breaking(monkeypatch, step, error):
+    """Let the ``step``-th call that touches the disk fail; with ``Killed`` so does every one after it."""
+    calls = {"left": step, "broken": False}
+
+    def breakable(function):
+        def call(*arguments, **named):
+            if calls["broken"] and error is Killed:
+                raise Killed
+            calls["left"] -= 1
+            if calls["left"] == 0:
+                calls["broken"] = True
+                raise Killed if error is Killed else error(errno.ENOSPC, "No space left on device")
+            return function(*arguments, **named)
+
+        return call
+
+    places = [(os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "open"), (Path, "mkdir")]
+    if error is Killed:  # between any two writes; a write that fails is the test of the full disk
+        places.append((_storage._Sink, "write"))
+    for owner, name in places:
+        monkeypatch.setattr(owner, name, breakable(getattr(owner, name)))
+    return calls
+
+
+@pytest.mark.parametrize("error", [OSError, Killed])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
+def test_whichever_step_of_a_save_fails_the_old_or_the_new_state_is_there(folder, error, first):
+    seen = set()
+    for step in range(1, 1000):
+        if not first:
+            filled(folder, 1).save()
+        made = filled(folder, 2)
+        with pytest.MonkeyPatch.context() as patch:
+            calls = breaking(patch, step, error)
+            with contextlib.suppress(Killed, StorageError):
+                made.save()
+                assert not made.unsaved
+        if not calls["broken"]:
+            break
+        value = state(folder)
+        assert value in ({None, 2} if first else {1, 2})
+        seen.add(value)
+        if error is OSError:
+            write(made, 2)
+            made.save()  # the same object goes on when there is space again
+        else:
+            filled(folder, 2).save()
+        assert state(folder) == 2
+        assert len(files(folder)) == 10, "what the failed save left behind is swept up"
+        opened(folder).drop()
+    else:
+        pytest.fail("saving never ends")
+    assert step > 20
+    assert seen == ({None, 2} if first else {1, 2})
+
+
+def test_a_full_disk_is_a_storage_error_that_names_the_file(folder):
+    resource = pytest.importorskip("resource")
+    filled(folder, 1).save()
+    made = opened(folder)
+    write(made, 2, 20_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"vectors-00000002\.f32"):
+            made.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert made.unsaved
+    assert state(folder) == 1
+    assert len(parts(folder)) == 8
+    made.save()
+    assert state(folder) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_a_storage_error_and_can_be_read(folder):
+    filled(folder, 1).save()
+    folder.chmod(0o500)
+    try:
+        made = filled(folder, 2)
+        with pytest.raises(StorageError, match=str(folder)):
+            made.save()
+        with pytest.raises(StorageError, match=str(folder)):
+            made.drop()
+        assert state(folder) == 1
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_path_that_is_a_file_is_a_storage_error(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    made = filled(path, 1)
+    with pytest.raises(StorageError, match=str(path)):
+        made.save()
+    assert path.read_text() == "mine"
+
+
+WRITER = """
+import sys
+import numpy as np
+from vecsearch.backends.base import Rows, Spec
+from vecsearch.backends.sklearn import SklearnBackend, SklearnConfig
+made = SklearnBackend(SklearnConfig(path=sys.argv[1]))
+value = 0
+if made.describe() is None:
+    made.create(Spec(4, "euclidean"))
+else:
+    value = made.fetch(["r0"], frozenset({"fields"})).fields[0]["v"]
+ids = [f"r{number}" for number in range(2000)]
+while True:
+    value += 1
+    vectors = np.full((len(ids), 4), value, dtype=np.float32)
+    made.upsert(Rows(ids, vectors, [{"v": value}] * len(ids), [str(value)] * len(ids)))
+    made.save()
+    print(value, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 on this system")
+def test_kill_minus_nine_at_random_moments(folder):
+    rng = np.random.default_rng(7)
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    for _ in range(5):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:  # noqa: S603  our own text
+            assert writer.stdout is not None
+            first = int(writer.stdout.readline())
+            time.sleep(rng.uniform(0, 0.1))
+            writer.kill()
+            confirmed = [first, *map(int, writer.stdout.read().split())]
+        # What was confirmed is there; the one after it may be.
+        assert state(folder) in {confirmed[-1], confirmed[-1] + 1}
