@@ -62,7 +62,7 @@ def _normal_leaf(leaf: Condition, *, negated: bool) -> Filter:
         return Constant(negated) if leaf.op == "in" else Condition(leaf.field, "exists", negated=negated)
     single: Operator = "eq" if leaf.op == "in" else "ne"
     leaves: list[Filter] = []
-    for members in _by_kind(leaf.value).values():
+    for members in _by_kind(leaf.members).values():
         if len(members) == 1:
             leaves.append(Condition(leaf.field, single, members[0], negated))
         else:
@@ -71,7 +71,7 @@ def _normal_leaf(leaf: Condition, *, negated: bool) -> Filter:
     return _folded(And if negated else Or, leaves)
 
 
-def _by_kind(members: Any) -> dict[Kind, tuple[Scalar, ...]]:  # noqa: ANN401  the value of a list condition
+def _by_kind(members: Iterable[Scalar]) -> dict[Kind, tuple[Scalar, ...]]:
     groups: dict[Kind, dict[Scalar, None]] = {}
     for member in members:
         groups.setdefault(kind(member), {})[member] = None
@@ -128,7 +128,7 @@ def _value_test(leaf: Condition) -> Callable[[Any], bool]:
     if op not in LISTS:
         return _kind_test(kind(value), _COMPARE[op], value)  # type: ignore[arg-type]
     tests = []
-    for name, members in _by_kind(value).items():
+    for name, members in _by_kind(leaf.members).items():
         instants = (member - _EPOCH if isinstance(member, datetime) else member for member in members)
         tests.append(_kind_test(name, _COMPARE[op], frozenset(instants)))
     return tests[0] if len(tests) == 1 else lambda found: any(test(found) for test in tests)

@@ -80,6 +80,11 @@ class Condition(Filter):
     value: Scalar | tuple[Scalar, ...] = True
     negated: bool = False
 
+    @property
+    def members(self) -> tuple[Scalar, ...]:
+        """``value`` as a tuple, also where it is one scalar."""
+        return self.value if isinstance(self.value, tuple) else (self.value,)
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class And(Filter):
@@ -287,10 +292,7 @@ def _code(tree: Filter) -> str:
         case Condition(field, op, value) if op in SIGNS:
             return f"F({field!r}) {SIGNS[op]} {_code_of_value(value)}"
         case Condition(field, op, value):
-            shown = _code_of_value(value)
-            if isinstance(value, tuple):
-                more = len(value) - _SHOWN_MEMBERS
-                shown = f"[{', '.join(map(_code_of_value, value[:_SHOWN_MEMBERS]))}{f', ... {more:,} more' if more > 0 else ''}]"
+            shown = _code_of_members(value) if isinstance(value, tuple) else _code_of_value(value)
             return f"F({field!r}).{_METHODS.get(op, op)}({shown})"
         case And(parts) | Or(parts) if len(parts) > 1:
             return (" & " if isinstance(tree, And) else " | ").join(map(_code_of_part, parts))
@@ -306,6 +308,12 @@ def _code(tree: Filter) -> str:
 def _code_of_value(value: object) -> str:
     text = repr(value)
     return text.replace("datetime.", "").replace("timezone.utc", "UTC") if isinstance(value, datetime) else text
+
+
+def _code_of_members(members: tuple[Scalar, ...]) -> str:
+    more = len(members) - _SHOWN_MEMBERS
+    shown = ", ".join(map(_code_of_value, members[:_SHOWN_MEMBERS]))
+    return f"[{shown}, ... {more:,} more]" if more > 0 else f"[{shown}]"
 
 
 def _code_of_part(part: Filter) -> str:
