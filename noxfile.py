@@ -1,0 +1,64 @@
+"""The one door: ``nox -s lint types tests`` before every change lands; ``nox -l`` lists the rest."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_external_run = True
+nox.options.reuse_existing_virtualenvs = True
+
+RUFF = "ruff==0.15.*"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests that are neither slow nor benchmarks, with every extra installed."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and mistakes that a reader of the text can see."""
+    session.install(RUFF)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly, of the package, the examples and this file."""
+    session.install("-e", ".[test]", "mypy>=1.17", "pandas-stubs", "nox")
+    session.run("mypy")
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """The tests with no extra installed: what needs one says so, and the rest works."""
+    session.install("-e", ".[testing]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session(venv_backend="uv|virtualenv")
+def minimums(session: nox.Session) -> None:
+    """The tests with the lowest versions that pyproject.toml promises."""
+    session.install("uv")
+    session.run("uv", "pip", "install", "--resolution=lowest-direct", "-e", ".[test]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Tests that take minutes."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "-q", "-m", "slow", "--override-ini=addopts=-ra --strict-config --strict-markers", *session.posargs
+    )
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks that print ratios against named peers; results go to benchmarks/results/."""
+    session.install("-e", ".[bench]")
+    session.run("python", "benchmarks/core.py", *session.posargs)
