@@ -121,6 +121,11 @@ def check_norms(norms: Float64, metric: Metric, first: int = 0) -> None:
         raise ValueError(f"row {first + row} {what}")
 
 
+def ordinary_norms(norms: Float64) -> NDArray[np.bool_]:
+    """Where the norm and its inverse, and their products with the row, are ordinary float32."""
+    return (norms > _NORM_SMALL) & (norms < _NORM_LARGE)
+
+
 def unit_rows(block: Float32, norms: Float64, out: Float32 | None = None) -> Float32:
     """``row / ‖row‖`` in float32, for a C-contiguous block and its norms; meaningless at norms that are not ordinary."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -198,7 +203,7 @@ def _difference_distances(x: Side, y: Side, i: Int64, j: Int64) -> Float64:
     else:
         trusted = squares > _UNIT_SQUARE_SMALL
         for norms in (left_norms, right_norms):
-            trusted &= (norms > _NORM_SMALL) & (norms < _NORM_LARGE)
+            trusted &= ordinary_norms(norms)
         distances = 0.5 * squares.astype(np.float64)
     odd = np.flatnonzero(~trusted)
     if odd.size:

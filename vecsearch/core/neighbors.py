@@ -1,18 +1,275 @@
-"""Exact k nearest neighbours."""
+"""Exact k nearest neighbours, of a matrix at hand or of rows that arrive in batches."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vecsearch.core.metrics import as_rows, check_metric, cross_distances
+from vecsearch.core.kernels import default_kernel
+from vecsearch.core.metrics import Side, aligned_distances, as_rows, check_metric, check_norms, norms_of
+from vecsearch.core.shortlist import Shortlist, capacity
+from vecsearch.core.space import Space
+from vecsearch.core.threads import Crew
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vecsearch.core.metrics import Metric
+    from vecsearch.core.metrics import Float32, Float64, Int64, Metric
+    from vecsearch.core.space import Placed
     from vecsearch.core.threads import Progress
+
+_TILE_QUERIES = 512
+_TILE_SCORES = 1 << 20  # 4 MiB of scores
+_BLOCK_ELEMENTS = 3 << 19  # 6 MiB of rows: with the scores it stays in a core's share of L3
+_MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
+_SHORTLIST_BYTES = 24 << 20  # of all threads together
+_EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves
+_SMALL_WORK = 1 << 22  # multiplications below which starting threads costs more than it saves
+
+
+class Source:
+    """The rows that are considered, by their *place*: 0..len-1 in the order that settles ties.
+
+    Args:
+        rows: float32 (n, d).
+        metric: refuses zero rows under cosine.
+        positions: int64, which rows, in the order of the places; None for all.
+        norms: float64 (n,) of all rows, or None.
+
+    """
+
+    def __init__(
+        self, rows: Float32, metric: Metric, positions: Int64 | None = None, norms: Float64 | None = None
+    ) -> None:
+        self.rows = rows
+        self.metric = metric
+        self.positions = positions
+        self.norms = norms if norms is None or positions is None else norms[positions]
+        if self.norms is not None:
+            check_norms(self.norms, metric)
+        self._side = Side(rows, metric, norms)
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.positions is None else len(self.positions)
+
+    def positions_of(self, places: Int64) -> Int64:
+        """The positions in ``rows`` of places; -1 stays -1."""
+        if self.positions is None:
+            return places
+        return np.where(places < 0, -1, self.positions[places])
+
+    def block(self, start: int, stop: int, buffer: Float32) -> tuple[Float32, Float64]:
+        """Rows of a range of places, C-contiguous, and their norms. May lie in ``buffer``, or be the rows themselves."""
+        if self.positions is None:
+            block = np.ascontiguousarray(self.rows[start:stop])
+        else:
+            block = buffer[: stop - start]
+            np.take(self.rows, self.positions[start:stop], axis=0, out=block, mode="clip")
+        if self.norms is not None:
+            return block, self.norms[start:stop]
+        norms = norms_of(block)
+        check_norms(norms, self.metric, start)
+        return block, norms
+
+    def measure(self, crew: Crew) -> None:
+        """Find all norms once, for passes over the rows that would each find them again."""
+        if self.norms is not None:
+            return
+        norms = np.empty(len(self))
+        step = max(1, _BLOCK_ELEMENTS // 8 // self.rows.shape[1])
+
+        def fill(part: tuple[int, int]) -> None:
+            buffer = np.empty((step, self.rows.shape[1]), dtype=np.float32)
+            for start in range(*part, step):
+                stop = min(start + step, part[1])
+                norms[start:stop] = self.block(start, stop, buffer)[1]
+                crew.tick(0)
+
+        crew.run(fill, _ranges(len(self), crew.threads))
+        self.norms = norms
+        if self.positions is None:
+            self._side = Side(self.rows, self.metric, norms)
+
+    def distances(self, queries: Side, query: Int64, places: Int64) -> Float64:
+        """Pair distances of aligned queries and places."""
+        positions = places if self.positions is None else self.positions[places]
+        return aligned_distances(queries, self._side, query, positions)
+
+
+class _Job(NamedTuple):
+    """A range of queries against a range of places."""
+
+    first_query: int
+    last_query: int
+    start: int
+    stop: int
+
+
+class Search:
+    """The k nearest of fixed queries in any `Source`.
+
+    Args:
+        queries: float32 (q, d), checked.
+        k: at least 1.
+        metric: the metric.
+
+    Raises:
+        ValueError: ``k`` below 1, or under cosine a zero query.
+
+    """
+
+    def __init__(self, queries: Float32, k: int, metric: Metric) -> None:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        self.k = k
+        self.metric: Metric = metric
+        self._queries = np.ascontiguousarray(queries)
+        self._side = Side(self._queries, metric, ready=True)
+        self._norms = self._side.norms if self._side.norms is not None else norms_of(self._queries)
+        try:
+            check_norms(self._norms, metric)
+        except ValueError as error:
+            raise ValueError(f"queries: {error}") from None
+        width = queries.shape[1]
+        centre = None
+        if metric == "euclidean" and len(queries) >= _MIN_QUERIES // 4:
+            centre = queries.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self._space = Space(metric, default_kernel(), width, centre)
+
+    def crew(self, source: Source, threads: int | None, progress: Progress | None) -> Crew:
+        """The threads for one `run`: one where the work is small."""
+        small = len(self._queries) * len(source) * source.rows.shape[1] < _SMALL_WORK
+        crew = Crew(threads, progress, len(self._queries) * len(source))
+        if small:
+            crew.threads = 1
+        return crew
+
+    def run(self, source: Source, crew: Crew, worst: Float64 | None = None) -> tuple[Float64, Int64]:
+        """Distances and places (q, k) by (distance, place), padded with (inf, -1).
+
+        Args:
+            source: the rows.
+            crew: the threads, entered.
+            worst: float64 (q,), distances beyond which nothing is wanted.
+
+        """
+        count, total, k = len(self._queries), len(source), min(self.k, len(source))
+        distances = np.full((count, self.k), np.inf)
+        places = np.full((count, self.k), -1, dtype=np.int64)
+        if not count or not total:
+            return distances, places
+        if worst is None and k * _EXHAUSTIVE >= total:
+            self._run_exhaustive(source, crew, distances[:, :k], places[:, :k])
+            return distances, places
+        jobs = self._jobs(total, k, crew.threads)
+        if jobs[0].first_query != jobs[-1].first_query:
+            source.measure(crew)
+        results = crew.run(lambda job: self._scan(job, source, k, crew, worst), jobs)
+        for at in {job.first_query: job for job in jobs}.values():
+            found = [result for job, result in zip(jobs, results, strict=True) if job.first_query == at.first_query]
+            # Ranges of places ascend, and the sort is stable: equal distances stay in the order of their places.
+            near, where = (np.hstack(parts) for parts in zip(*found, strict=True))
+            best = np.argsort(near, axis=1, kind="stable")[:, :k] if len(found) > 1 else np.s_[:, :]
+            part = slice(at.first_query, at.last_query)
+            distances[part, :k] = np.take_along_axis(near, best, 1) if len(found) > 1 else near
+            places[part, :k] = np.take_along_axis(where, best, 1) if len(found) > 1 else where
+        return distances, places
+
+    def _jobs(self, total: int, k: int, threads: int) -> list[_Job]:
+        count = len(self._queries)
+        most = max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads))
+        if count < _MIN_QUERIES * threads and count <= most:
+            return [_Job(0, count, *part) for part in _ranges(total, threads)]
+        groups = -(-count // most)
+        groups = -(-groups // threads) * threads
+        return [_Job(*part, 0, total) for part in _ranges(count, groups)]
+
+    def _scan(
+        self, job: _Job, source: Source, k: int, crew: Crew, worst: Float64 | None
+    ) -> tuple[Float64, Int64]:
+        count, width = job.last_query - job.first_query, source.rows.shape[1]
+        tile = min(_TILE_QUERIES, count)
+        step = max(64, min(_BLOCK_ELEMENTS // width, _TILE_SCORES // tile, 1 << 14))
+        step = min(step, job.stop - job.start)
+        tiles = [
+            self._tile(start, min(start + tile, job.last_query), source, k, worst)
+            for start in range(job.first_query, job.last_query, tile)
+        ]
+        gathered = np.empty((step if source.positions is not None else 0, width), dtype=np.float32)
+        copied = np.empty((step, width), dtype=np.float32)
+        scores_buffer, mask_buffer = np.empty(tile * step, dtype=np.float32), np.empty(tile * step, dtype=np.bool_)
+        for start in range(job.start, job.stop, step):
+            stop = min(start + step, job.stop)
+            block, norms = source.block(start, stop, gathered)
+            placed = self._space.place(block, norms, copied[: stop - start], queries=tile)
+            for queries, shortlist in tiles:
+                size = queries.count * placed.count
+                scores = scores_buffer[:size].reshape(queries.count, placed.count)
+                margin = self._space.scores(queries, placed, scores)
+                shortlist.offer(scores, margin, start, mask_buffer[:size].reshape(scores.shape))
+                crew.tick(size)
+        near, where = zip(*(shortlist.finish() for _, shortlist in tiles), strict=True)
+        return np.vstack(near), np.vstack(where)
+
+    def _tile(
+        self, first: int, last: int, source: Source, k: int, worst: Float64 | None
+    ) -> tuple[Placed, Shortlist]:
+        queries = self._space.place(self._queries[first:last], self._norms[first:last])
+
+        def exact(query: Int64, places: Int64) -> Float64:
+            return source.distances(self._side, query + first, places)
+
+        floor = None if worst is None else self._space.target(queries, worst[first:last])
+        return queries, Shortlist(self._space, queries, k, exact, floor)
+
+    def _run_exhaustive(self, source: Source, crew: Crew, distances: Float64, places: Int64) -> None:
+        """Every pair distance, a query at a time: nothing is left to propose when most rows are wanted."""
+        total, k = len(source), distances.shape[1]
+        source.measure(crew)
+        every = np.arange(total)
+
+        def rank(query: int) -> None:
+            near = np.empty(total)
+            for start in range(0, total, 1 << 14):
+                part = every[start : start + (1 << 14)]
+                near[start : start + len(part)] = source.distances(self._side, np.full(len(part), query), part)
+                crew.tick(len(part))
+            best = np.argsort(near, kind="stable")[:k]
+            distances[query], places[query] = near[best], best
+
+        crew.run(rank, range(len(distances)))
+
+
+def _ranges(total: int, parts: int) -> list[tuple[int, int]]:
+    """0..total in at most ``parts`` ranges of nearly one size, none empty."""
+    parts = max(1, min(parts, total))
+    edges = [total * part // parts for part in range(parts + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def check_cached_norms(norms: NDArray[np.float64] | None, count: int) -> Float64 | None:
+    """Norms as `row_norms` made them. Raises TypeError or ValueError where they cannot be that."""
+    if norms is None:
+        return None
+    norms = np.asarray(norms)
+    if norms.dtype != np.float64:
+        raise TypeError(f"norms must be the float64 of row_norms, not {norms.dtype}")
+    if norms.shape != (count,):
+        raise ValueError(f"norms must have shape ({count},), not {norms.shape}")
+    return norms
+
+
+def _check_positions(positions: NDArray[np.int64] | None, count: int) -> Int64 | None:
+    if positions is None:
+        return None
+    positions = np.asarray(positions)
+    if positions.ndim != 1 or (positions.size and not np.issubdtype(positions.dtype, np.integer)):
+        raise ValueError(f"positions must be a sorted array of integers, not {positions.dtype} {positions.shape}")
+    positions = positions.astype(np.int64, copy=False)
+    if positions.size and (positions[0] < 0 or positions[-1] >= count or (np.diff(positions) <= 0).any()):
+        raise ValueError(f"positions must ascend without repetition within 0..{count - 1}")
+    return positions
 
 
 def knn(
@@ -26,51 +283,92 @@ def knn(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The k nearest rows of each query."""
-    del norms, threads
+    """The k nearest rows of each query, exactly.
+
+    Args:
+        queries: float32 (q, d).
+        rows: float32 (n, d), an array or a memory map; read in blocks, never copied whole.
+        k: how many; all that are considered if there are fewer.
+        metric: "cosine", "euclidean" or "dotproduct".
+        positions: int (p,), ascending: only these rows are considered.
+        norms: float64 (n,), what `row_norms` gives for ``rows``, if it is at hand.
+        threads: how many; the usable cores by default.
+        progress: called with (done, total) in the calling thread.
+
+    Returns:
+        distances float64 (q, k') and positions int64 (q, k') in ``rows``, sorted by (distance, position), with k' the
+        smaller of k and the rows considered. The distances are those of `pair_distances`.
+
+    Raises:
+        TypeError: not float32.
+        ValueError: shapes that do not match, k below 1, positions that do not ascend, or under cosine a zero row.
+
+    """
     check_metric(metric)
     rows = as_rows(rows)
     queries = as_rows(queries, "queries", rows.shape[1])
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
-    positions = np.arange(len(rows)) if positions is None else np.asarray(positions)
-    k = min(k, len(positions))
-    rows = rows[positions]
-    distances, found = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int64)
-    for q in range(len(queries)):
-        all_distances = cross_distances(queries[q : q + 1], rows, metric)[0]
-        best = np.argsort(all_distances, kind="stable")[:k]
-        distances[q], found[q] = all_distances[best], positions[best]
-        if progress is not None:
-            progress(q + 1, len(queries))
-    return distances, found
+    search = Search(queries, k, metric)
+    source = Source(rows, metric, _check_positions(positions, len(rows)), check_cached_norms(norms, len(rows)))
+    with search.crew(source, threads, progress) as crew:
+        distances, places = search.run(source, crew)
+    k = min(k, len(source))
+    return distances[:, :k], source.positions_of(places[:, :k])
 
 
 class Nearest:
-    """The k nearest of rows that arrive in batches."""
+    """The k nearest of rows that arrive in batches and are not kept.
+
+    Args:
+        queries: float32 (q, d).
+        k: how many to find.
+        metric: "cosine", "euclidean" or "dotproduct".
+        threads: how many; the usable cores by default.
+
+    Raises:
+        TypeError: not float32.
+        ValueError: k below 1, an unknown metric, or under cosine a zero query.
+
+    """
 
     def __init__(self, queries: NDArray[np.float32], k: int, metric: Metric, *, threads: int | None = None) -> None:
-        del threads
         check_metric(metric)
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        self._queries = as_rows(queries, "queries")
-        self._k = k
-        self._metric: Metric = metric
+        queries = as_rows(queries, "queries")
+        self._search = Search(queries, k, metric)
+        self._width = queries.shape[1]
+        self._threads = threads
         self._distances = np.empty((len(queries), 0))
         self._labels = np.empty((len(queries), 0), dtype=np.int64)
 
     def update(self, block: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-        """Consider a batch of rows."""
-        block = as_rows(block, "block", self._queries.shape[1])
-        if len(labels) != len(block):
-            raise ValueError(f"{len(block)} rows and {len(labels)} labels")
-        distances = np.hstack([self._distances, cross_distances(self._queries, block, self._metric)])
-        every = np.hstack([self._labels, np.broadcast_to(labels, (len(self._queries), len(block)))])
-        best = np.lexsort((every, distances), axis=1)[:, : self._k]
+        """Consider a batch.
+
+        Args:
+            block: float32 (b, d).
+            labels: int64 (b,), what the rows are called; they settle ties, and none should come twice.
+
+        Raises:
+            TypeError: not float32.
+            ValueError: another width, lengths that differ, or under cosine a zero row; the batch is not considered.
+
+        """
+        block = as_rows(block, "block", self._width)
+        labels = np.asarray(labels, dtype=np.int64)
+        if labels.shape != (len(block),):
+            raise ValueError(f"{len(block)} rows need labels of shape ({len(block)},), not {labels.shape}")
+        ascending = len(labels) < 2 or bool((np.diff(labels) >= 0).all())
+        source = Source(block, self._search.metric, None if ascending else np.argsort(labels, kind="stable"))
+        k, held = self._search.k, self._labels.shape[1]
+        worst = self._distances[:, -1] if held == k else None
+        with self._search.crew(source, self._threads, None) as crew:
+            near, places = self._search.run(source, crew, worst)
+        positions = source.positions_of(places)
+        # Padding sorts last: its distance is infinite, and it is cut off below since only held + b rows were seen.
+        named = np.where(positions < 0, np.iinfo(np.int64).max, labels[positions] if len(labels) else -1)
+        distances, named = np.hstack([self._distances, near]), np.hstack([self._labels, named])
+        best = np.lexsort((named, distances), axis=1)[:, : min(k, held + len(block))]
         self._distances = np.take_along_axis(distances, best, axis=1)
-        self._labels = np.take_along_axis(every, best, axis=1)
+        self._labels = np.take_along_axis(named, best, axis=1)
 
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Distances and labels, sorted by (distance, label)."""
+        """Distances float64 (q, k') and labels int64 (q, k') of what was considered, sorted by (distance, label)."""
         return self._distances.copy(), self._labels.copy()

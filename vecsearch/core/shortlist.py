@@ -1,0 +1,177 @@
+"""The candidates of a tile of queries: cheap to pass by, exact when they are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vecsearch.core.metrics import Float32, Float64, Int64
+    from vecsearch.core.space import Placed, Space
+
+    Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+Exact = Callable[["Int64", "Int64"], "Float64"]  # (query of the tile, place) aligned -> pair distances
+
+_SLACK = 512  # places beyond 2 k: how many candidates may wait before the shortlist is compacted
+
+
+def capacity(k: int) -> int:
+    """Places per query; each costs 12 bytes."""
+    return 2 * k + _SLACK
+
+
+class Shortlist:
+    """For each of q queries, every row that may be among its k nearest.
+
+    Rows are offered tile by tile, in ascending order of their place, with approximate scores and a certified margin.
+    ``floor`` is a target (see `Space`) that k rows are known to reach. A row whose score is more than the margin below
+    the floor cannot be among the k nearest and is passed by, which costs one comparison. Where scores cannot tell
+    candidates apart (ties, or a useless margin) until the places run out, pair distances decide early.
+
+    Args:
+        space: what the scores are of.
+        queries: the queries in it.
+        k: how many to find.
+        exact: pair distances by (query, place).
+        floor: float64 (q,), what k rows seen before are known to reach.
+
+    """
+
+    def __init__(self, space: Space, queries: Placed, k: int, exact: Exact, floor: Float64 | None = None) -> None:
+        count = queries.count
+        self._space = space
+        self._queries = queries
+        self._k = k
+        self._exact = exact
+        self._floor = np.full(count, -np.inf) if floor is None else floor.copy()
+        self._margin = np.zeros(count)
+        self._scores = np.full((count, capacity(k)), -np.inf, dtype=np.float32)
+        self._places = np.empty((count, capacity(k)), dtype=np.int64)
+        self._fill = np.zeros(count, dtype=np.int64)
+        self._compact_at = 0
+        self._plan_compaction()
+        self._seeded = floor is not None
+
+    def offer(self, scores: Float32, margin: Float64, first_place: int, mask: Mask) -> None:
+        """Consider a tile.
+
+        Args:
+            scores: float32 (q, b), C-contiguous.
+            margin: float64 (q,).
+            first_place: the place of the first column; it and all after it come after every place offered before.
+            mask: bool (q, b), scratch.
+
+        """
+        width = scores.shape[1]
+        np.maximum(self._margin, margin, out=self._margin)
+        if not self._seeded and width > self._k:
+            self._raise_floor(scores)
+            self._seeded = True
+        np.greater_equal(scores, self._least_score(margin)[:, None], out=mask)
+        hits = np.flatnonzero(mask)
+        if not hits.size:
+            return
+        query = hits // width
+        values, places = scores.ravel()[hits], hits - query * width + first_place
+        counts = np.bincount(query, minlength=len(self._fill))
+        if (self._fill + counts).max() > self._scores.shape[1]:
+            self._compact()
+            query, values, places, counts = self._settle_overflow(query, values, places, counts)
+        self._append(query, values, places, counts)
+        if int(self._fill.sum()) > self._compact_at:
+            self._compact()
+
+    def finish(self) -> tuple[Float64, Int64]:
+        """The k nearest of all offered: distances and places (q, k) by (distance, place), padded with (inf, -1)."""
+        self._compact()
+        count, k = len(self._fill), self._k
+        width = max(k, int(self._fill.max(initial=0)))
+        query = np.repeat(np.arange(count), self._fill)
+        slot = _rank_in_group(query, self._fill)
+        flat = self._places[query, slot]
+        places = np.full((count, width), -1, dtype=np.int64)
+        places[query, slot] = flat
+        distances = np.full((count, width), np.inf)
+        distances[query, slot] = self._exact(query, flat)
+        # Stable, and the places of a query ascend, so equal distances stay in the order of their places.
+        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(distances, best, axis=1), np.take_along_axis(places, best, axis=1)
+
+    def _least_score(self, margin: Float64) -> Float32:
+        """The least score that may still belong to one of the k nearest, rounded down to float32."""
+        with np.errstate(over="ignore", invalid="ignore"):  # inf - inf: a closed query meets an unknown margin
+            return np.nextafter((self._floor - margin).astype(np.float32), np.float32(-np.inf))
+
+    def _raise_floor(self, scores: Float32) -> None:
+        """k of these scores are reached by k rows, so their targets are at most the margin below."""
+        kth = scores.shape[1] - self._k
+        np.maximum(self._floor, np.partition(scores, kth, axis=1)[:, kth] - self._margin, out=self._floor)
+
+    def _plan_compaction(self) -> None:
+        self._compact_at = int(self._fill.sum()) + len(self._fill) * (self._k // 2 + 8)
+
+    def _append(self, query: Int64, values: Float32, places: Int64, counts: Int64) -> None:
+        slot = _rank_in_group(query, counts) + self._fill[query]
+        self._scores[query, slot] = values
+        self._places[query, slot] = places
+        self._fill += counts
+
+    def _compact(self) -> None:
+        """Raise the floors to what the candidates show, and drop the candidates below them."""
+        width = int(self._fill.max(initial=0))
+        if width <= self._k:
+            return
+        scores = self._scores[:, :width]
+        self._raise_floor(scores)
+        keep = scores >= self._least_score(self._margin)[:, None]
+        keep &= np.arange(width) < self._fill[:, None]
+        kept = np.flatnonzero(keep)
+        query = kept // width
+        slot = kept - query * width
+        values, places = self._scores[query, slot], self._places[query, slot]
+        scores.fill(-np.inf)
+        self._fill[:] = 0
+        self._append(query, values, places, np.bincount(query, minlength=len(self._fill)))
+        self._plan_compaction()
+
+    def _settle_overflow(
+        self, query: Int64, values: Float32, places: Int64, counts: Int64
+    ) -> tuple[Int64, Float32, Int64, Int64]:
+        """Decide by pair distance for the queries that have no room for their hits; returns the hits of the others."""
+        crowded = self._fill + counts > self._scores.shape[1]
+        if not crowded.any():
+            return query, values, places, counts
+        ends = np.cumsum(counts)
+        for one in np.flatnonzero(crowded).tolist():
+            new = slice(ends[one] - counts[one], ends[one])
+            self._settle(one, values[new], places[new])
+        others = ~crowded[query]
+        return query[others], values[others], places[others], np.where(crowded, 0, counts)
+
+    def _settle(self, query: int, values: Float32, places: Int64) -> None:
+        """Keep the k nearest of one query's candidates and these hits, by pair distance."""
+        k, fill = self._k, self._fill[query]
+        places = np.concatenate([self._places[query, :fill], places])
+        values = np.concatenate([self._scores[query, :fill], values])
+        distances = self._exact(np.full(len(places), query), places)
+        best = np.argsort(distances, kind="stable")[:k]
+        kth = distances[best[-1]]
+        best.sort()
+        self._scores[query] = -np.inf
+        self._scores[query, :k], self._places[query, :k] = values[best], places[best]
+        self._fill[query] = k
+        if kth == 0 and self._space.metric != "dotproduct":
+            self._floor[query] = np.inf  # k rows are at distance zero and come first: nothing later can displace them
+        else:
+            self._floor[query] = max(self._floor[query], self._space.target(self._queries, kth)[query])
+
+
+def _rank_in_group(group: Int64, counts: Int64) -> Int64:
+    """0, 1, 2... within each group, for ascending ``group`` with ``counts`` members each."""
+    starts = np.cumsum(counts) - counts
+    return np.arange(len(group)) - starts[group]
