@@ -36,49 +36,16 @@ from vecsearch.filters import (
 )
 from vecsearch.filters.tree import MAX_DEPTH, MAX_NODES
 from vecsearch.filters.values import MAX_MEMBERS
-from vecsearch.testing import truth_table
+from vecsearch.testing import strategies, truth_table
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 BAD = object()
 
-# Random filters over few names and few values, so that conditions meet values often.
-
-numbers = st.sampled_from([0, 1, -1, 1.0, 0.5, 2**53, 2**53 + 1, float(2**53), -0.0])
-texts = st.sampled_from(["", "a", "b", "A", "é", "𝄞", "\uffff", "1", "%_\"'\\"])
-moments = st.sampled_from(
-    [MOMENT, MOMENT + timedelta(microseconds=1), datetime(2026, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))]
+trees = strategies.trees()
+trees_with_constants = strategies.trees(constants=True)
+rows = st.one_of(
+    strategies.metadata(), st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from([None, math.nan, 0.5, "a"]))
 )
-scalars = st.one_of(numbers, texts, moments, st.booleans())
-names = st.sampled_from(["x", "y", "z_1"])
-ordered = st.one_of(numbers, texts, moments)
-
-
-@st.composite
-def leaves(draw):
-    field, op = F(draw(names)), draw(st.sampled_from(["eq", "ne", "lt", "lte", "gt", "gte", "in", "nin", "has", "is"]))
-    match op:
-        case "in":
-            return field.is_in(draw(st.lists(scalars, max_size=4)))
-        case "nin":
-            return field.not_in(draw(st.lists(scalars, max_size=4)))
-        case "has":
-            return field.contains(draw(texts))
-        case "is":
-            return field.exists()
-        case "eq" | "ne":
-            value = draw(scalars)
-            return field == value if op == "eq" else field != value
-    return Condition(field.name, op, draw(ordered.map(lambda value: (F("x") <= value).value)))
-
-
-def joined(parts):
-    several = st.lists(parts, min_size=1, max_size=3).map(tuple)
-    return st.one_of(parts.map(Not), several.map(And), several.map(Or))
-
-
-trees = st.recursive(leaves(), joined, max_leaves=8)
-trees_with_constants = st.recursive(st.one_of(leaves(), st.booleans().map(Constant)), joined, max_leaves=8)
-rows = st.dictionaries(names, st.one_of(scalars, st.lists(texts, max_size=3), st.none(), st.just(math.nan)))
 
 
 def meaning(tree, row):
