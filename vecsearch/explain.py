@@ -49,7 +49,7 @@ class Explanation:
         return json.dumps(asdict(self), indent=2, default=str)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  any JSON value
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
@@ -97,6 +97,8 @@ def _check(snapshot: Snapshot, name: str, problems: list[str]) -> type[BackendCo
         problems += [str(error), *snapshot.profile_problems.get(name, ())]
         return None
     problems += check(snapshot, plan)
+    if name == snapshot.default.value and plan.refusal():
+        problems.append(plan.refusal())
     for settings in plan.exposed().values():
         file = settings[0].path
         if file is not None and world_readable(file):

@@ -26,7 +26,7 @@ _USERINFO = re.compile(
 )
 
 
-def is_secret(annotation: Any) -> bool:  # noqa: ANN401  any annotation
+def is_secret(annotation: Any) -> bool:
     """Whether a secret type lies anywhere in an annotation: ``SecretStr | None``, ``dict[str, SecretStr]``, a model."""
     if isinstance(annotation, type) and issubclass(annotation, SecretStr | SecretBytes):
         return True
@@ -46,7 +46,7 @@ def is_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("env:", "file:"))
 
 
-def dereference(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401  a secret, or a table of secrets
+def dereference(value: Any, environ: Mapping[str, str]) -> Any:
     """A secret with its references followed. Raises `LookupError` saying what is missing, never a value."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -72,7 +72,7 @@ def dereference(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 
     return text
 
 
-def without_userinfo(value: Any, replacement: str = "") -> Any:  # noqa: ANN401  any JSON value
+def without_userinfo(value: Any, replacement: str = "") -> Any:
     """A value whose URLs have lost their ``user:password@``, also within lists and mappings."""
     if isinstance(value, str):
         return _USERINFO.sub(lambda found: found.group(1) + replacement, value)
@@ -83,7 +83,7 @@ def without_userinfo(value: Any, replacement: str = "") -> Any:  # noqa: ANN401 
     return value
 
 
-def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> Any:  # noqa: ANN401  any JSON value
+def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> Any:
     """What may be shown of a value.
 
     Only what a model is known to hold openly is shown: a misspelt ``api_keey`` is a secret as well.

@@ -65,12 +65,12 @@ def resolve(
         first = _from_object(profile, first)
         profile = registry.name_of(type(profile))
     plan = Plan.make(snapshot, profile, recorded_backend)
+    if plan.refusal():
+        raise UnknownBackendError(plan.refusal())
     plan.gather([first, *snapshot.profiles.get(plan.profile, ())], recorded)
-    data, problems = plan.values(plan.chosen, snapshot.environ)
-    config, errors = _validated(plan.model, data)
-    problems += [plan.complaint(error, plan.chosen) for error in errors]
+    config, problems = plan.validate(plan.chosen)
     if plan.asked and config is not None:
-        problems += plan.contradictions(config, data, snapshot.environ)
+        problems += plan.contradictions(config)
     plan.raise_problems([*plan.problems, *problems])
     if config is None:
         raise AssertionError("a configuration is validated or has problems")
@@ -133,11 +133,6 @@ class Plan:
             profile = snapshot.default.value
             layer = snapshot.default.layer.removeprefix("environment ")
             chooser = f" ({profile!r} came from {layer})" if layer != "default" else f" ({profile!r} is the default)"
-        if snapshot.allowed is not None and profile not in snapshot.allowed:
-            allowed = ", ".join(snapshot.allowed)
-            raise UnknownBackendError(
-                f"{profile!r} is not among {ENV_ALLOWED}={allowed}; '*' there allows all{chooser}"
-            )
         given = snapshot.given(profile, "type")
         backend = profile if given is None else given.value
         known = registry.names()
@@ -147,7 +142,7 @@ class Plan:
                 hint = " The profile is named, but has no 'type'." if profile in snapshot.profiles else ""
                 names = ", ".join(snapshot.names())
                 raise UnknownBackendError(f"no backend or profile {profile!r}{close} (known: {names}){hint}{chooser}")
-            backend = recorded_backend
+            profile = backend = recorded_backend
         if not isinstance(backend, str) or backend not in known:
             layer = RECORD if given is None else given.layer
             close = nearest(str(backend), known)
@@ -161,6 +156,13 @@ class Plan:
         plan = cls(snapshot, profile, backend, registry.backend_class(backend), chooser)
         plan.problems += snapshot.profile_problems.get(profile, [])
         return plan
+
+    def refusal(self) -> str:
+        """Why the environment does not allow this profile, or nothing."""
+        allowed = self.snapshot.allowed
+        if allowed is None or self.profile in allowed:
+            return ""
+        return f"{self.profile!r} is not among {ENV_ALLOWED}={','.join(allowed)}; '*' there allows all{self.chooser}"
 
     def gather(self, layers: Iterable[Layer], recorded: Mapping[str, Any] | None = None) -> None:
         """Choose, for each field, the strongest layer that gives it, and check every name in every layer."""
@@ -212,8 +214,28 @@ class Plan:
             return f"{message}; {_ELSEWHERE[setting.key]}"
         return message + (nearest(setting.key, names) or f"; it has {', '.join(sorted(names))}")
 
-    def values(self, chosen: Mapping[str, Setting], environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-        """The chosen values with JSON read and references followed, and what went wrong with that."""
+    def validate(
+        self, chosen: Mapping[str, Setting], *, complete: bool = True
+    ) -> tuple[BackendConfig | None, list[str]]:
+        """The model of these values, or what is wrong with them; ``complete=False`` overlooks what is only missing.
+
+        Nothing is raised from pydantic's error: as a context it would carry the values along.
+        """
+        data, problems = self._values(chosen)
+        try:
+            return self.model.model_validate(data), problems
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        for fault in errors:
+            name = spellings(self.model).get(str(fault["loc"][0])) if fault["loc"] else None
+            missing = name is None or fault["type"] == "missing"
+            unread = name in chosen and name not in data  # its problem is known
+            if not unread and (complete or not missing):
+                problems.append(self._complaint(fault, name, chosen))
+        return None, problems
+
+    def _values(self, chosen: Mapping[str, Setting]) -> tuple[dict[str, Any], list[str]]:
+        """The values with JSON read and references followed, and what went wrong with that."""
         secret = secret_fields(self.model)
         data: dict[str, Any] = {}
         problems: list[str] = []
@@ -226,7 +248,7 @@ class Plan:
                     continue
             if name in secret:
                 try:
-                    value = dereference(value, environ)
+                    value = dereference(value, self.snapshot.environ)
                 except LookupError as error:
                     variable = environment_name(self.profile, name)
                     problems.append(f"{self.where(setting)} {error.args[0]}; set it, or {variable}")
@@ -238,28 +260,25 @@ class Plan:
         """How messages call a value."""
         return f"{self.label}: {setting.key!r} ({setting.layer})"
 
-    def complaint(self, error: ErrorDetails, chosen: Mapping[str, Setting]) -> str:
-        """An error of pydantic about these settings in our words, without its input where that may be secret."""
-        key = str(error["loc"][0]) if error["loc"] else ""
-        name = spellings(self.model).get(key)
+    def _complaint(self, error: ErrorDetails, name: str | None, chosen: Mapping[str, Setting]) -> str:
+        """An error of pydantic about a field in our words, without its input where that may be secret."""
         message = error["msg"].removeprefix("Value error, ")
         if name is None:  # of the whole model
-            return f"{self.label}: {message}{self.chooser}"
+            return f"{self.label}: {message}"
         if error["type"] == "missing":
             variable = environment_name(self.profile, name)
-            file = self.snapshot.path.value
-            return f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {file}{self.chooser}"
+            return (
+                f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {self.snapshot.path.value}"
+            )
         setting = chosen[name]
         if name in secret_fields(self.model):  # a validator's own message could quote it
             return f"{self.where(setting)} is not valid: it must be {_KINDS.get(error['type'], 'as documented')}"
         shown = masked(self.model, name, setting.value)
         return f"{self.where(setting)}: {message[:1].lower()}{message[1:]}, not {shown!r}"
 
-    def contradictions(self, config: BackendConfig, data: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
+    def contradictions(self, config: BackendConfig) -> list[str]:
         """The arguments that differ from what the record says about which index is meant."""
-        asked, problems = self.values(self.asked, environ)
-        other, errors = _validated(self.model, {**data, **asked})
-        problems += [self.complaint(error, {**self.chosen, **self.asked}) for error in errors]
+        other, problems = self.validate({**self.chosen, **self.asked})
         for name, setting in self.asked.items():
             if other is not None and getattr(other, name) != getattr(config, name):
                 mine, theirs = (masked(self.model, name, getattr(c, name)) for c in (config, other))
@@ -273,7 +292,7 @@ class Plan:
         """Raise them all at once, with who chose the backend."""
         if problems:
             text = "\n".join(dict.fromkeys(problems))
-            raise ConfigError(text if self.chooser and self.chooser in text else f"{text}{self.chooser}")
+            raise ConfigError(f"{text}{self.chooser}")
 
     def exposed(self) -> dict[str, list[Setting]]:
         """The secrets that stand in plain text in a file, by file."""
@@ -292,14 +311,6 @@ class Plan:
                 warn_exposed(settings[0].path, ", ".join(setting.key for setting in settings))
 
 
-def _validated(model: type[BackendConfig], data: Mapping[str, Any]) -> tuple[BackendConfig | None, list[ErrorDetails]]:
-    """The model, or its errors: returned, since an exception raised here would carry the input as its context."""
-    try:
-        return model.model_validate(dict(data)), []
-    except ValidationError as error:
-        return None, error.errors(include_url=False)
-
-
 def spellings(model: type[BackendConfig]) -> dict[str, str]:
     """Every spelling of every setting -> its field: the field's own name and its aliases."""
     found: dict[str, str] = {}
@@ -311,7 +322,7 @@ def spellings(model: type[BackendConfig]) -> dict[str, str]:
     return found | {name: name for name in model.model_fields}
 
 
-def takes_json(annotation: Any) -> bool:  # noqa: ANN401  any annotation
+def takes_json(annotation: Any) -> bool:
     """Whether a field holds a list or a table, which the environment gives as JSON."""
     origin = get_origin(annotation) or annotation
     if isinstance(origin, type) and issubclass(origin, BaseModel | Mapping | Sequence | set | frozenset):
@@ -321,7 +332,7 @@ def takes_json(annotation: Any) -> bool:  # noqa: ANN401  any annotation
     return any(takes_json(part) for part in get_args(annotation))
 
 
-def _from_json(text: str) -> Any:  # noqa: ANN401  any JSON value
+def _from_json(text: str) -> Any:
     """A list or a table; ``None`` for any other text."""
     try:
         value = json.loads(text)
@@ -333,9 +344,7 @@ def _from_json(text: str) -> Any:  # noqa: ANN401  any JSON value
 def check(snapshot: Snapshot, plan: Plan) -> list[str]:
     """What is wrong with a profile as configured; what is only missing may still come as an argument."""
     plan.gather(snapshot.profiles.get(plan.profile, ()))
-    data, problems = plan.values(plan.chosen, snapshot.environ)
-    errors = _validated(plan.model, data)[1]
-    problems += [plan.complaint(error, plan.chosen) for error in errors if error["loc"] and error["type"] != "missing"]
+    _, problems = plan.validate(plan.chosen, complete=False)
     return list(dict.fromkeys([*plan.problems, *problems]))
 
 

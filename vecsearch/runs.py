@@ -71,7 +71,7 @@ class RunConfig:
     patches_field: str | None
     supports_prompts: bool
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  each setting has its type
+    def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"this run recorded no {name!r}; it has {', '.join(sorted(self.__dict__))}")
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -169,7 +169,7 @@ def get_run_info(key: str, *, home: Path | None = None) -> RunInfo:
     return _read(base, key)
 
 
-def list_runs(*, home: Path | None = None, **filters: Any) -> list[str]:  # noqa: ANN401  each filter has its type
+def list_runs(*, home: Path | None = None, **filters: Any) -> list[str]:
     """The keys of the runs, sorted, that agree with all filters; a filter that is ``None`` is not given.
 
     Filters: ``backend`` (a backend or a profile), ``metric``, ``model`` (its name), ``patches``, ``patches_field``,

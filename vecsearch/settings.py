@@ -70,12 +70,12 @@ class Settings:
         own = {"_environ": environ, "_path": None if path is None else Path(path), "_lock": threading.RLock()}
         self.__dict__.update(own, _edits=Edits("edit of vecsearch.config"))
 
-    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401  each setting has its type
+    def __setattr__(self, name: str, value: Any) -> None:
         checked = _checked({name: value})
         with self._lock:
             self.__dict__["_edits"] = replace(self._edits, **checked)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  each setting has its type
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         raise _unknown(name, _READABLE)
@@ -115,7 +115,7 @@ class Settings:
         return take_snapshot(environ, self._path, [*mine, self._edits])
 
     @contextmanager
-    def override(self, **settings: Any) -> Iterator[Settings]:  # noqa: ANN401  each setting has its type
+    def override(self, **settings: Any) -> Iterator[Settings]:
         """Lay ``default_similarity_backend``, ``similarity_backends`` or ``home`` over all layers within the block.
 
         It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do
@@ -223,10 +223,10 @@ class Profile(MutableMapping[str, Any]):
     def _read(self) -> dict[str, Any]:
         return {key: _guarded(value, shown) for key, value, shown in self._shown()}
 
-    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  each setting has its type
+    def __getitem__(self, key: str) -> Any:
         return self._read()[key]
 
-    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401  each setting has its type
+    def __setitem__(self, key: str, value: Any) -> None:
         with self._settings._lock:  # noqa: SLF001  one room
             self._settings._edit(self._name, {**self._settings._edited(self._name), key: value})  # noqa: SLF001
 
@@ -247,7 +247,7 @@ class Profile(MutableMapping[str, Any]):
         return repr({key: shown for key, _, shown in self._shown()})
 
 
-def _guarded(value: Any, shown: Any) -> Any:  # noqa: ANN401  any JSON value
+def _guarded(value: Any, shown: Any) -> Any:
     """A value that refuses changes, since a change of what was read would be lost, with secrets as ``SecretStr``."""
     if isinstance(value, Mapping):
         return MappingProxyType({key: _guarded(part, shown[key]) for key, part in value.items()})
@@ -284,7 +284,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _checked_profiles(profiles: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401  what a user assigned
+def _checked_profiles(profiles: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(profiles, Mapping):
         raise ConfigError("'similarity_backends' must be a mapping of names and their settings")
     for name, values in profiles.items():
