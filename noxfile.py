@@ -8,7 +8,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
-RUFF = "ruff==0.15.*"
+RUFF = "ruff==0.17.*"
 
 
 @nox.session

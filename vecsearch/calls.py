@@ -90,7 +90,7 @@ class Engine:
 
     # ---- the border itself
 
-    def call(self, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:  # noqa: ANN401
+    def call(self, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """One call, tried again while the engine is away, until the timeout.
 
         Every primitive may be repeated: upsert and delete are idempotent.
@@ -110,9 +110,10 @@ class Engine:
             retry=retry_if_exception_type(ConnectionFailedError),
             reraise=True,
         )
-        return retrying(self.call_once, operation, function, *arguments, **named)
+        result: T = retrying(self.call_once, operation, function, *arguments, **named)
+        return result
 
-    def call_once(self, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:  # noqa: ANN401
+    def call_once(self, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """One call, under the lock, its errors translated."""
         if self._closed:
             raise ClosedError(f"this {self.name} index was closed; open it again with load_run or connect")
@@ -124,7 +125,7 @@ class Engine:
             if isinstance(error, BackendError) and not error.backend:
                 error.backend, error.operation = self.name, operation
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a foreign error never passes without ours around it
             raise self._translated(error, self._fault(error), operation) from self._cause(error)
         logger.debug("%s: %s: %.4f s", self.name, operation, time.monotonic() - started)
         return result
@@ -302,14 +303,14 @@ class Engine:
         unknown = set(params or {}) - self.backend.search_params
         if unknown:
             known = ", ".join(sorted(self.backend.search_params)) or "none"
-            raise InvalidInputError(f"{self.name} has no search parameter {sorted(unknown)[0]!r}; it has: {known}")
+            raise InvalidInputError(f"{self.name} has no search parameter {min(unknown)!r}; it has: {known}")
         return params or {}
 
     def _parts(self, parts: frozenset[Part]) -> frozenset[Part]:
         needs = self.codec.needs_fields or ("vectors" in parts and not self.capabilities.keeps_norms)
         return parts | METADATA if needs else parts
 
-    def _decode(self, rows: Any, parts: frozenset[Part]) -> Records:  # noqa: ANN401
+    def _decode(self, rows: Any, parts: frozenset[Part]) -> Records:
         return self.codec.decode(rows, metadata="fields" in parts, vectors="vectors" in parts)
 
 

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def named(positions: Iterable[int], limit: int = 5) -> str:
     return f"row{'s' if len(shown) > 1 else ''} {', '.join(shown[:limit])}{more}"
 
 
-def embeddings(values: Any, dim: int | None, what: str = "embeddings") -> NDArray[np.float32]:  # noqa: ANN401
+def embeddings(values: Any, dim: int | None, what: str = "embeddings") -> NDArray[np.float32]:
     """``values`` as finite float32, C-contiguous, shape (n, dim); never the caller's array if it has to change.
 
     Lists, ints and other float types are converted; ``dim=None`` takes any width of at least 1.
@@ -49,13 +49,13 @@ def embeddings(values: Any, dim: int | None, what: str = "embeddings") -> NDArra
     return _finite_float32(array, what)
 
 
-def queries(values: Any, dim: int, what: str = "queries") -> NDArray[np.float32]:  # noqa: ANN401
+def queries(values: Any, dim: int, what: str = "queries") -> NDArray[np.float32]:
     """One vector (d,) or several (q, d), as float32 (q, dim)."""
     array = _numeric(values, what)
     return embeddings(array[None, :] if array.ndim == 1 and array.size else array, dim, what)
 
 
-def _numeric(values: Any, what: str) -> NDArray[Any]:  # noqa: ANN401
+def _numeric(values: Any, what: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -99,7 +99,7 @@ def no_zero_vectors(array: NDArray[np.float32], why: str, what: str = "embedding
         raise InvalidInputError(f"{what} hold vectors of zeros in {named(zero)}: {why}")
 
 
-def text_id(value: Any, what: str) -> str:  # noqa: ANN401
+def text_id(value: Any, what: str) -> str:
     """One id as text: str, int and UUID are ids; bool, float, None, empty, NUL and over-long ones are not."""
     if isinstance(value, str):
         text = str(value)
@@ -133,7 +133,7 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def ids(values: Any, what: str = "sample_ids", *, unique: bool = True) -> list[str]:  # noqa: ANN401
+def ids(values: Any, what: str = "sample_ids", *, unique: bool = True) -> list[str]:
     """Ids as a list of str, aligned by position; a repeated one is refused where ``unique``."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidInputError(f"{what} must be a list of ids, not {values!r}; for one id write {what}=[id]")
@@ -153,7 +153,7 @@ def same_length(expected: int, given: int, what: str, of: str = "embeddings") ->
         raise InvalidInputError(f"{given} {what} for {expected} {of}; give one for each")
 
 
-def metadata(values: Any, rows: int) -> list[dict[str, Any]] | None:  # noqa: ANN401
+def metadata(values: Any, rows: int) -> list[dict[str, Any]] | None:
     """Metadata as one dict a row: from a list of dicts, a dict of columns, or a table; ``None`` stays ``None``.
 
     ``None``, NaN, NaT and pandas.NA are absent. Allowed are str, int (64 bit), finite float, bool, timezone-aware
@@ -177,7 +177,7 @@ def metadata(values: Any, rows: int) -> list[dict[str, Any]] | None:  # noqa: AN
     return [metadata_row(row, position) for position, row in enumerate(values)]
 
 
-def metadata_row(row: Any, position: int) -> dict[str, Any]:  # noqa: ANN401
+def metadata_row(row: Any, position: int) -> dict[str, Any]:
     """One row of metadata, its values checked and as plain Python."""
     if row is None:
         return {}
@@ -192,7 +192,7 @@ def metadata_row(row: Any, position: int) -> dict[str, Any]:  # noqa: ANN401
     return result
 
 
-def field_name(name: Any, what: str) -> None:  # noqa: ANN401
+def field_name(name: Any, what: str) -> None:
     """Refuse names that not every engine can hold."""
     if not isinstance(name, str) or not FIELD_NAME.fullmatch(name) or "__" in name or name.startswith("_vs_"):
         raise InvalidInputError(
@@ -200,7 +200,7 @@ def field_name(name: Any, what: str) -> None:  # noqa: ANN401
         )
 
 
-def metadata_value(value: Any, what: str) -> Any:  # noqa: ANN401, C901, PLR0912  one refusal a type
+def metadata_value(value: Any, what: str) -> Any:  # noqa: C901, PLR0912  one refusal a type
     """A metadata value as plain Python, ``None`` where it is absent."""
     if value is None or isinstance(value, str):
         if isinstance(value, str) and not value.isascii() and not _encodable(value):
@@ -240,7 +240,7 @@ def metadata_value(value: Any, what: str) -> Any:  # noqa: ANN401, C901, PLR0912
     )
 
 
-def documents(values: Any, rows: int) -> list[str | None] | None:  # noqa: ANN401
+def documents(values: Any, rows: int) -> list[str | None] | None:
     """Documents as a list of str or ``None``; one for each row."""
     if values is None:
         return None
@@ -258,25 +258,25 @@ def documents(values: Any, rows: int) -> list[str | None] | None:  # noqa: ANN40
     return result
 
 
-def neighbours(k: Any) -> int:  # noqa: ANN401
-    """The number of rows asked for: a whole number of at least 1."""
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise InvalidInputError(f"k must be a whole number of at least 1, not {k!r}")
-    return int(k)
+def positive(value: Any, what: str) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InvalidInputError(f"{what} must be a whole number of at least 1, not {value!r}")
+    return int(value)
 
 
-def choice(value: Any, allowed: Any, what: str) -> None:  # noqa: ANN401
+def choice(value: Any, allowed: Any, what: str) -> None:
     """Refuse a word that is not among those of a ``Literal``."""
     if value not in get_args(allowed):
         raise InvalidInputError(f"{what} must be one of {', '.join(map(repr, get_args(allowed)))}, not {value!r}")
 
 
-def is_vector_like(value: Any) -> TypeGuard[Any]:  # noqa: ANN401
+def is_vector_like(value: Any) -> bool:
     """Whether a query is a float array: a vector or several."""
     if isinstance(value, np.ndarray):
-        return value.dtype.kind == "f"
+        return bool(value.dtype.kind == "f")
     if hasattr(value, "__array__") and not isinstance(value, (str, bytes)):
-        return np.asarray(value).dtype.kind == "f"
+        return bool(np.asarray(value).dtype.kind == "f")
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
         return isinstance(value[0], (float, np.floating)) or is_vector_like(value[0])
     return False
@@ -285,7 +285,7 @@ def is_vector_like(value: Any) -> TypeGuard[Any]:  # noqa: ANN401
 Selector = Literal["sample_ids", "label_ids", "filter"]
 
 
-def one_selector(**given: Any) -> str | None:  # noqa: ANN401
+def one_selector(**given: Any) -> str | None:
     """The name of the one argument that is given; two are refused, none is ``None``."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:

@@ -1,10 +1,15 @@
 """Our row to an engine's row and back: ids, metadata types, norms; written once for every engine.
 
 Metadata lies natively under its own names, so that other tools see it. What an engine cannot hold is kept beside it in
-hidden fields: ``_vs_meta`` (typed JSON, the truth of those fields), ``<name>__utc`` (a datetime as microseconds since
-1970, so that it can be compared), ``<name>__kept`` (a field lies in ``_vs_meta`` alone), ``_vs_fields`` (the names that a row has, where the engine cannot ask ``exists``),
-``_vs_sample`` (the sample of a label), ``_vs_id`` (the id, where the engine takes UUIDs only) and ``_vs_norm`` (the
-length of the vector, where the engine stores unit vectors). User fields never contain ``__`` or start with ``_vs_``.
+hidden fields, and user fields never contain ``__`` or start with ``_vs_``:
+
+``_vs_meta``        typed JSON, the truth of the fields that the engine cannot hold
+``<name>__utc``     a datetime as microseconds since 1970, so that it can be compared
+``<name>__kept``    marks a field that lies in ``_vs_meta`` alone
+``_vs_fields``      the names that a row has, where the engine cannot ask ``exists``
+``_vs_sample``      the sample of a label
+``_vs_id``          the id, where the engine takes UUIDs only
+``_vs_norm``        the length of the vector, where the engine stores unit vectors
 """
 
 from __future__ import annotations
@@ -47,14 +52,14 @@ def type_name(value: object) -> str:
     return type(value).__name__
 
 
-def typed_json(value: Any) -> Any:  # noqa: ANN401
+def typed_json(value: Any) -> Any:
     """A metadata value as JSON that keeps its type."""
     if isinstance(value, datetime):
         return {"$date": value.isoformat()}
     return value
 
 
-def from_typed_json(value: Any) -> Any:  # noqa: ANN401
+def from_typed_json(value: Any) -> Any:
     """The metadata value that ``typed_json`` wrote."""
     if isinstance(value, dict):
         return datetime.fromisoformat(value["$date"])
@@ -115,7 +120,7 @@ class Codec:
         return Records(ids, embeddings, sample_ids, meta, rows.documents)
 
     @staticmethod
-    def _with_norms(vectors: Any, fields: list[dict[str, Any]]) -> Any:  # noqa: ANN401
+    def _with_norms(vectors: Any, fields: list[dict[str, Any]]) -> Any:
         norms = np.array([row.get(_NORM, 1.0) for row in fields])
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         scale = np.divide(norms, lengths, out=np.zeros_like(norms), where=lengths > 0)
@@ -174,7 +179,7 @@ class Codec:
             names = (leaf.field, leaf.field + _UTC, leaf.field + _KEPT)
             either = filters.Or(tuple(Condition(name, "exists", value=True) for name in names))
             return ~either if leaf.negated else either
-        members = leaf.value if leaf.op in ("in", "not_in") else (leaf.value,)
+        members: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
         for value in members:
             # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
             if isinstance(value, int) and abs(value) > self._max_int - (self._max_int < MAX_INT64):
@@ -188,5 +193,4 @@ class Codec:
             return Condition(leaf.field + _UTC, leaf.op, microseconds(moments[0]), leaf.negated)
         native = Condition(leaf.field, leaf.op, tuple(v for v in members if not isinstance(v, datetime)))
         shadow = Condition(leaf.field + _UTC, leaf.op, tuple(microseconds(moment) for moment in moments))
-        either = native | shadow
-        return ~either if leaf.negated else either
+        return ~(native | shadow) if leaf.negated else native | shadow

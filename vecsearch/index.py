@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from vecsearch import checks, filters, ingest, rows, tables
-from vecsearch.calls import Engine
 from vecsearch.errors import InvalidInputError, UnsupportedError
-from vecsearch.ingest import Draft
+from vecsearch.handle import Handle
 from vecsearch.masking import public_config
 from vecsearch.models.base import same_model
-from vecsearch.queries import Scope
 from vecsearch.results import html_table, object_array
+from vecsearch.scopes import Scope
 from vecsearch.types import Embeddings, MetadataMode, OnExisting, OnMissing, Receipt
-from vecsearch.views import Shared, View
+from vecsearch.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
+    from vecsearch.calls import Engine
     from vecsearch.filters import Filter
+    from vecsearch.ingest import Draft
     from vecsearch.types import Model
 
 
@@ -51,7 +50,7 @@ class SimilarityIndex(View):
         on_change: Callable[[SimilarityIndex], None] | None = None,
     ) -> None:
         name = repr(key) if key else engine.config.index_name or "unnamed"
-        super().__init__(Shared(engine, draft, model, key, f"{engine.name} index {name}"), Scope())
+        super().__init__(Handle(engine, draft, model, key, f"{engine.name} index {name}"), Scope())
         same_model(recorded_model, model)
         self.patches_field = patches_field
         """The field of the samples that holds the labels, as it was named at the creation."""
@@ -64,7 +63,7 @@ class SimilarityIndex(View):
     @property
     def key(self) -> str | None:
         """The key of the run that recorded this index."""
-        return self._shared.key
+        return self._handle.key
 
     @property
     def config(self) -> IndexConfig:
@@ -72,7 +71,7 @@ class SimilarityIndex(View):
         return IndexConfig(self)
 
     @property
-    def client(self) -> Any:  # noqa: ANN401
+    def client(self) -> Any:
         """The engine's own client: the way around vecsearch, at your own risk."""
         return self._engine.backend.client
 
@@ -83,26 +82,26 @@ class SimilarityIndex(View):
 
     def get_model(self) -> Model | None:
         """The embedding model that was passed, or ``None``."""
-        return self._shared.model
+        return self._handle.model
 
     @property
     def model_record(self) -> dict[str, Any] | None:
         """The fingerprint of the model whose vectors the index holds."""
-        return self._shared.model.fingerprint() if self._shared.model else self._recorded_model
+        return self._handle.model.fingerprint() if self._handle.model else self._recorded_model
 
     # ---- writes
 
     def add_to_index(
         self,
-        embeddings: Any,  # noqa: ANN401
+        embeddings: Any,
         sample_ids: Sequence[Any],
         label_ids: Sequence[Any] | None = None,
-        metadata: Any = None,  # noqa: ANN401
+        metadata: Any = None,
         documents: Sequence[str | None] | None = None,
         *,
         on_existing: OnExisting = "overwrite",
         wait: bool = True,
-        progress: Any = None,  # noqa: ANN401
+        progress: Any = None,
     ) -> Receipt:
         """Write rows: ``embeddings`` of shape (n, dim) and one id each, all columns aligned by position.
 
@@ -111,14 +110,14 @@ class SimilarityIndex(View):
         ``"raise"`` before anything is written. ``metadata`` is a list of dicts, a dict of columns, or a table.
         ``wait=True`` returns when later calls through this object see the rows.
 
-        Everything refused is refused before anything is written (``InvalidInputError``, naming the rows): another width,
-        NaN, zeros under cosine, an id twice, columns of other lengths, unknown types. A write that fails part way raises
-        ``IngestError`` with what is in and what remains; one that fails at once, the engine's error.
+        Everything refused is refused before anything is written (``InvalidInputError``, naming the rows): another
+        width, NaN, zeros under cosine, an id twice, columns of other lengths, unknown types. A write that fails part
+        way raises ``IngestError`` with what is in and what remains; one that fails at once, the engine's error.
         """
         chunk = tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
-        records = ingest.checked(chunk, engine=self._engine, draft=self._shared.draft)
+        records = ingest.checked(chunk, engine=self._engine, draft=self._handle.draft)
         receipt = ingest.add(
-            self._engine, self._shared.draft, records, on_existing=on_existing, progress=progress, wait=wait
+            self._engine, self._handle.draft, records, on_existing=on_existing, progress=progress, wait=wait
         )
         self._changed()
         return receipt
@@ -128,12 +127,12 @@ class SimilarityIndex(View):
         samples: Sequence[Any],
         sample_ids: Sequence[Any],
         label_ids: Sequence[Any] | None = None,
-        metadata: Any = None,  # noqa: ANN401
+        metadata: Any = None,
         documents: Sequence[str | None] | None = None,
         *,
         on_existing: OnExisting = "overwrite",
         wait: bool = True,
-        progress: Any = None,  # noqa: ANN401
+        progress: Any = None,
     ) -> Receipt:
         """Embed ``samples`` with the index's model and write them; texts become their own documents."""
         if documents is None and all(isinstance(sample, str) for sample in samples):
@@ -151,7 +150,7 @@ class SimilarityIndex(View):
 
     def compute_embeddings(self, samples: Sequence[Any], sample_ids: Sequence[Any] | None = None) -> Embeddings:
         """Embeddings of ``samples`` by the index's model, without writing them; ids default to positions."""
-        model = self._shared.model
+        model = self._handle.model
         if model is None:
             raise UnsupportedError("embedding samples needs a model: load_run(key, model=…)")
         samples = list(samples)
@@ -162,33 +161,33 @@ class SimilarityIndex(View):
 
     def ingest(
         self,
-        source: Any,  # noqa: ANN401
+        source: Any,
         *,
         embeddings: str = "embedding",
-        sample_ids: Any = "sample_id",  # noqa: ANN401
-        label_ids: Any = None,  # noqa: ANN401
-        metadata: Any = (),  # noqa: ANN401
-        documents: Any = None,  # noqa: ANN401
+        sample_ids: Any = "sample_id",
+        label_ids: Any = None,
+        metadata: Any = (),
+        documents: Any = None,
         on_existing: OnExisting = "overwrite",
         checkpoint: str | Path | None = None,
         wait: bool = True,
-        progress: Any = None,  # noqa: ANN401
+        progress: Any = None,
     ) -> Receipt:
         """Write a source of any length in bounded memory.
 
-        ``source``: a path, glob or list of Parquet files; a ``.npy`` file or a (memory-mapped) array with ``sample_ids``
-        as a sequence; anything with ``__arrow_c_stream__``; or an iterator of tables, dicts of columns, or tuples
+        ``source``: a path, glob or list of Parquet files; a ``.npy`` file or a (mapped) array with ``sample_ids`` as a
+        sequence; anything with ``__arrow_c_stream__``; or an iterator of tables, dicts of columns, or tuples
         ``(embeddings, sample_ids[, label_ids[, metadata[, documents]]])``. The other arguments name its columns.
 
         Each batch is checked before it is written; an id that appears twice in the stream is refused when it is met.
-        A failure raises ``IngestError`` with ``written``, ``failed`` and ``remaining`` input rows. With ``checkpoint``, a
-        path, the same call goes on where the last one ended, also after a kill; at the end the file is removed. On an
-        index that must be saved, checkpoints save it.
+        A failure raises ``IngestError`` with ``written``, ``failed`` and ``remaining`` input rows. With ``checkpoint``,
+        a path, the same call goes on where the last one ended, also after a kill; at the end the file is removed. On
+        an index that must be saved, checkpoints save it.
         """
         columns = tables.Columns(embeddings, sample_ids, label_ids, metadata, documents)
         receipt = ingest.stream(
             self._engine,
-            self._shared.draft,
+            self._handle.draft,
             tables.source(source, columns),
             on_existing=on_existing,
             checkpoint=checkpoint,
@@ -236,7 +235,7 @@ class SimilarityIndex(View):
 
     def set_metadata(
         self,
-        metadata: Any,  # noqa: ANN401
+        metadata: Any,
         sample_ids: Sequence[Any] | None = None,
         label_ids: Sequence[Any] | None = None,
         *,
@@ -298,7 +297,7 @@ class SimilarityIndex(View):
         if self._engine.closed:
             return
         if self._engine.backend.unsaved and self.key is not None:
-            warnings.warn(f"{self._shared.label} is closed with unsaved changes; call index.save() first", stacklevel=2)
+            warnings.warn(f"{self._handle.label} is closed with unsaved changes; call index.save() first", stacklevel=2)
         self._engine.close()
 
     def _changed(self, *, force: bool = False) -> None:
@@ -310,9 +309,7 @@ class SimilarityIndex(View):
     def __enter__(self) -> SimilarityIndex:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close, never delete."""
         self.close()
 
@@ -342,7 +339,7 @@ class IndexConfig:
         self.patches_field = index.patches_field
         self._settings = public_config(engine.config)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         settings = self.__dict__.get("_settings", {})
         if name in settings:
             return settings[name]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vecsearch import core
-from vecsearch.calls import METADATA, VECTORS, Engine
-from vecsearch.codec import SAMPLE
+from vecsearch.calls import VECTORS
 from vecsearch.errors import IncompleteSearchError, UnsupportedError
-from vecsearch.filters import And, Constant, Filter, normal_form, predicate
+from vecsearch.scopes import chunks, count, scan
 from vecsearch.types import Records
 
 if TYPE_CHECKING:
@@ -19,41 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vecsearch.backends.base import Part, Where
+    from vecsearch.backends.base import Part
+    from vecsearch.calls import Engine
+    from vecsearch.scopes import Scope
     from vecsearch.types import Aggregation
 
     Scores = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 SCAN_ROWS = 16_384
 _ZERO = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A subset of an index: rows named by ``ids`` (``None``: all) for which ``filter`` holds (``None``: all)."""
-
-    ids: tuple[str, ...] | None = None
-    filter: Filter | None = None
-
-    def narrowed(self, ids: tuple[str, ...] | None, filter_: Filter | None) -> Scope:
-        """The rows that are in this scope and in the other."""
-        if self.ids is None:
-            both_ids = ids
-        elif ids is None:
-            both_ids = self.ids
-        else:
-            wanted = set(ids)
-            both_ids = tuple(row_id for row_id in self.ids if row_id in wanted)
-        parts = tuple(part for part in (self.filter, filter_) if part is not None)
-        both_filters = None if not parts else normal_form(parts[0] if len(parts) == 1 else And(parts))
-        if isinstance(both_filters, Constant):
-            return Scope((), None) if not both_filters.value else Scope(both_ids, None)
-        return Scope(both_ids, both_filters)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no row can be in it."""
-        return self.ids == ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +155,8 @@ def _native_once(engine: Engine, scope: Scope, queries: NDArray[np.float32], opt
         founds = [Found(records, distances, is_exact) for records, distances in answers]
         if not caps.true_distances:
             founds = [_rescored(engine, one, query) for one, query in zip(founds, queries, strict=True)]
-        if merged is None:
-            merged = founds
-        else:
-            merged = [_merge(a, b).ordered(k) for a, b in zip(merged, founds, strict=True)]
+        merged = founds if merged is None else [_merge(a, b).ordered(k) for a, b in zip(merged, founds, strict=True)]
     return [one.ordered(k) for one in merged or []]
-
-
-def chunks(engine: Engine, scope: Scope) -> Iterator[Where | None]:
-    """The scope as the engine's ``where``s, the ids in pieces that it accepts; their rows are disjoint."""
-    if scope.ids is None:
-        yield engine.where(None, scope.filter)
-        return
-    size = engine.capabilities.max_filter_ids or max(len(scope.ids), 1)
-    for start in range(0, len(scope.ids), size):
-        yield engine.where(scope.ids[start : start + size], scope.filter)
 
 
 def _rescored(engine: Engine, found: Found, query: NDArray[np.float32]) -> Found:
@@ -223,44 +184,6 @@ def _merge(first: Found, second: Found) -> Found:
 
 
 # ---- scans
-
-
-def scan(engine: Engine, scope: Scope, parts: frozenset[Part], batch_rows: int | None = None) -> Iterator[Records]:
-    """Every row of the scope once. Where the engine cannot select, all rows are read and the scope is applied here."""
-    if engine.spec is None or scope.is_empty:
-        return
-    first = engine.where(scope.ids and scope.ids[:1], scope.filter)
-    if engine.lacks(first, "scan") is None:
-        for where in chunks(engine, scope):
-            yield from engine.scan(parts, where, batch_rows)
-        return
-    chosen = _selector(scope)
-    for batch in engine.scan(parts | METADATA, None, batch_rows):
-        positions = chosen(batch)
-        if positions:
-            yield batch.take(positions)
-
-
-def _selector(scope: Scope) -> Callable[[Records], list[int]]:
-    """The positions of a batch that are in the scope, by the reference evaluator."""
-    wanted = None if scope.ids is None else set(scope.ids)
-    holds = None if scope.filter is None else predicate(scope.filter)
-
-    def positions(batch: Records) -> list[int]:
-        chosen = []
-        for position, row_id in enumerate(batch.ids):
-            if wanted is not None and row_id not in wanted:
-                continue
-            if holds is not None:
-                row = batch.metadata[position] if batch.metadata else {}
-                if batch.sample_ids is not None:
-                    row = {**row, SAMPLE: batch.sample_ids[position]}
-                if not holds(row):
-                    continue
-            chosen.append(position)
-        return chosen
-
-    return positions
 
 
 def _large_batches(engine: Engine, scope: Scope) -> Iterator[Records]:
@@ -379,67 +302,59 @@ def _combined(distances: NDArray[np.float64], aggregation: Aggregation) -> NDArr
 def _native_combination(
     engine: Engine, scope: Scope, queries: NDArray[np.float32], aggregation: Aggregation, options: Options
 ) -> Found | None:
-    """By one or more searches that give the same answer exactly, or ``None`` where there are none.
-
-    Reverse: cosine and dotproduct of ``-q`` are the negatives of those of ``q``; only where the search is exact (measured
-    recall of ``-q`` on a graph index: 0.68). ``post-mean``: the mean of ``1 - <u, x>`` over unit vectors ``u`` is
-    ``1 - <m, x>`` with ``m`` their mean. ``post-min``: the nearest rows by the smallest distance are among the nearest of
-    each query.
-    """
-    assert engine.spec is not None  # noqa: S101  a search comes after the creation
-    metric = engine.spec.metric
-    plain = replace(options, reverse=False)
+    """By one or more searches that give the same answer exactly, or ``None`` where there are none."""
     if options.reverse:
-        exact = engine.capabilities.exactness == "always" or (
-            options.exact and engine.capabilities.exactness == "on_request"
-        )
-        if aggregation != "mean" or metric == "euclidean" or not exact:
-            return None
-        found = nearest(engine, scope, -queries, plain)[0]
-        found.distances = 2.0 - found.distances if metric == "cosine" else -found.distances
-        return found.ordered(options.k, reverse=True)
+        return _by_negation(engine, scope, queries, options) if aggregation == "mean" else None
     if aggregation == "post-min":
-        founds = nearest(engine, scope, queries, plain)
-        best: dict[str, tuple[float, int, int]] = {}
-        for number, found in enumerate(founds):
-            for position, row_id in enumerate(found.records.ids):
-                candidate = (float(found.distances[position]), number, position)
-                best[row_id] = min(best.get(row_id, candidate), candidate)
-        merged: Found | None = None
-        for number, found in enumerate(founds):
-            positions = [position for _, owner, position in best.values() if owner == number]
-            part = Found(found.records.take(positions), found.distances[positions], found.exact)
-            merged = part if merged is None else _merge(merged, part)
-        return merged.ordered(options.k) if merged else None
-    if aggregation == "post-mean" and metric != "euclidean":
-        vectors = queries.astype(np.float64)
-        if metric == "cosine":
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        mean = vectors.mean(axis=0, keepdims=True)
-        length = float(np.linalg.norm(mean))
-        if metric == "cosine" and length < _ZERO:
-            return None
-        found = nearest(engine, scope, mean.astype(np.float32), plain)[0]
-        if metric == "cosine":
-            found.distances = 1.0 - length * (1.0 - found.distances)
-        return found.ordered(options.k)
+        return _by_union(engine, scope, queries, options)
+    if aggregation == "post-mean":
+        return _by_mean_direction(engine, scope, queries, options)
     return None
 
 
-# ---- counting
+def _by_negation(engine: Engine, scope: Scope, query: NDArray[np.float32], options: Options) -> Found | None:
+    """The farthest rows as the nearest of ``-q``: for cosine and dotproduct, whose order it turns around.
+
+    Only where the search is exact: on a graph index the recall of ``-q`` was measured as 0.68.
+    """
+    assert engine.spec is not None  # noqa: S101  a search comes after the creation
+    caps = engine.capabilities
+    exact = caps.exactness == "always" or (options.exact and caps.exactness == "on_request")
+    if engine.spec.metric == "euclidean" or not exact:
+        return None
+    found = nearest(engine, scope, -query, replace(options, reverse=False))[0]
+    found.distances = 2.0 - found.distances if engine.spec.metric == "cosine" else -found.distances
+    return found.ordered(options.k, reverse=True)
 
 
-def count(engine: Engine, scope: Scope, *, allow_scan: bool) -> int:
-    """The number of rows in the scope."""
-    if engine.spec is None or scope.is_empty:
-        return 0
-    where = engine.where(scope.ids and scope.ids[:1], scope.filter)
-    reason = engine.lacks(where, "count")
-    if reason is None:
-        return sum(engine.count(where) for where in chunks(engine, scope))
-    if not (allow_scan or engine.capabilities.local or engine.lacks(where, "scan") is None):
-        raise UnsupportedError(f"{reason}; allow_scan=True counts by reading all rows")
-    return sum(len(batch) for batch in scan(engine, scope, frozenset()))
+def _by_union(engine: Engine, scope: Scope, queries: NDArray[np.float32], options: Options) -> Found:
+    """The rows of the smallest distance to any query: each is among the nearest of the query that it is nearest to."""
+    founds = nearest(engine, scope, queries, options)
+    best: dict[str, tuple[float, int, int]] = {}
+    for number, found in enumerate(founds):
+        for position, row_id in enumerate(found.records.ids):
+            candidate = (float(found.distances[position]), number, position)
+            best[row_id] = min(best.get(row_id, candidate), candidate)
+    parts = []
+    for number, found in enumerate(founds):
+        positions = [position for _, owner, position in best.values() if owner == number]
+        parts.append(Found(found.records.take(positions), found.distances[positions], found.exact))
+    return functools.reduce(_merge, parts).ordered(options.k)
 
 
-__all__ = ("Found", "Options", "Scope", "count", "nearest", "nothing", "rank", "scan")
+def _by_mean_direction(engine: Engine, scope: Scope, queries: NDArray[np.float32], options: Options) -> Found | None:
+    """The mean of ``1 - <u, x>`` over unit vectors ``u`` is ``1 - <m, x>``, with ``m`` their mean."""
+    assert engine.spec is not None  # noqa: S101  a search comes after the creation
+    if engine.spec.metric == "euclidean":
+        return None
+    vectors = queries.astype(np.float64)
+    if engine.spec.metric == "cosine":
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    mean = vectors.mean(axis=0, keepdims=True)
+    length = float(np.linalg.norm(mean))
+    if engine.spec.metric == "cosine" and length < _ZERO:
+        return None
+    found = nearest(engine, scope, mean.astype(np.float32), options)[0]
+    if engine.spec.metric == "cosine":
+        found.distances = 1.0 - length * (1.0 - found.distances)
+    return found.ordered(options.k)

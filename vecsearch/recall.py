@@ -10,7 +10,8 @@ import numpy as np
 from vecsearch import core
 from vecsearch.calls import VECTORS, Engine
 from vecsearch.errors import InvalidInputError
-from vecsearch.queries import SCAN_ROWS, Options, Scope, nearest, scan
+from vecsearch.queries import SCAN_ROWS, Options, nearest
+from vecsearch.scopes import Scope, scan
 from vecsearch.types import RecallReport
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ def measure(engine: Engine, scope: Scope, queries: int, k: int, params: Mapping[
     them; each search is timed alone. A returned row counts if it is no farther than the true k-th, within the tolerance
     of float32. The interval is the bootstrap's (Efron 1979) over queries.
     """
-    if queries < 1:
-        raise InvalidInputError(f"queries must be at least 1, not {queries}")
     generator = np.random.default_rng(seed)
     sample = _sample(engine, scope, queries, generator)
     if not len(sample):

@@ -77,12 +77,14 @@ class Ranking(Sequence[Match]):
     @property
     def metadata(self) -> list[dict[str, Any]]:
         """The metadata of each row."""
-        return self._part(self._records.metadata, "metadata")
+        part: list[dict[str, Any]] = self._part(self._records.metadata, "metadata")
+        return part
 
     @property
     def documents(self) -> list[str | None]:
         """The document of each row, ``None`` where it has none."""
-        return self._part(self._records.documents, "documents")
+        part: list[str | None] = self._part(self._records.documents, "documents")
+        return part
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
@@ -90,7 +92,7 @@ class Ranking(Sequence[Match]):
         part: NDArray[np.float32] = self._part(self._records.vectors, "embeddings")
         return part
 
-    def _part(self, part: Any, name: str) -> Any:  # noqa: ANN401  a column of whatever type
+    def _part(self, part: Any, name: str) -> Any:
         if part is None:
             raise InvalidInputError(f'{name} were not included in this result; search with include=("{name}", ...)')
         return part
@@ -107,7 +109,7 @@ class Ranking(Sequence[Match]):
         return np.array([where[row] for row in self._records.ids], dtype=np.int64)
 
     def to_columns(self) -> dict[str, list[Any]]:
-        """Plain columns: id, distance, sample_id (patch index), each metadata field, document; for any table library."""
+        """Plain columns for any table library: id, distance, sample_id (patch index), document, metadata fields."""
         columns: dict[str, list[Any]] = {"id": list(self._records.ids), "distance": self.distances.tolist()}
         if self._records.sample_ids is not None:
             columns["sample_id"] = list(self._records.sample_ids)
@@ -124,7 +126,8 @@ class Ranking(Sequence[Match]):
 
     def to_pandas(self) -> pd.DataFrame:
         """A row per match; metadata fields under their own names."""
-        return pandas().DataFrame(self.to_columns())
+        frame: pd.DataFrame = pandas().DataFrame(self.to_columns())
+        return frame
 
     @overload
     def __getitem__(self, index: int) -> Match: ...
@@ -187,7 +190,8 @@ class Neighbors(Sequence[Ranking]):
     def to_pandas(self) -> pd.DataFrame:
         """All rankings in one table, with the number of the query in the column ``query``."""
         frames = [ranking.to_pandas().assign(query=number) for number, ranking in enumerate(self._rankings)]
-        return pandas().concat(frames, ignore_index=True) if frames else pandas().DataFrame()
+        table: pd.DataFrame = pandas().concat(frames, ignore_index=True) if frames else pandas().DataFrame()
+        return table
 
     @overload
     def __getitem__(self, index: int) -> Ranking: ...
@@ -204,7 +208,7 @@ class Neighbors(Sequence[Ranking]):
         return f"Neighbors({len(self)} queries{first})"
 
     def _repr_html_(self) -> str:
-        return "".join(f"<p>query {n}</p>{r._repr_html_()}" for n, r in enumerate(self._rankings[:3]))  # noqa: SLF001  our own class
+        return "".join(f"<p>query {n}</p>{r._repr_html_()}" for n, r in enumerate(self._rankings[:3]))
 
 
 def html_table(rows: Sequence[dict[str, Any]], caption: str) -> str:
@@ -217,10 +221,10 @@ def html_table(rows: Sequence[dict[str, Any]], caption: str) -> str:
     return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
 
-def pandas() -> Any:  # noqa: ANN401  a module
+def pandas() -> Any:
     """The module pandas, or an error that says how to install it."""
     try:
-        import pandas as module
+        import pandas as module  # noqa: ICN001  it is returned
     except ModuleNotFoundError as error:
         raise MissingDependencyError("this needs pandas: pip install 'vecsearch[pandas]'") from error
     return module

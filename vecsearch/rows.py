@@ -11,8 +11,8 @@ from vecsearch.calls import EVERYTHING, METADATA, NOTHING, VECTORS, Engine, batc
 from vecsearch.codec import SAMPLE
 from vecsearch.errors import InvalidInputError, MissingIdsError
 from vecsearch.filters import Condition
-from vecsearch.queries import Scope, scan
 from vecsearch.results import object_array
+from vecsearch.scopes import Scope, scan
 from vecsearch.types import Embeddings, OnMissing, Records
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SAMPLES_A_FILTER = 1000
 
 
-def narrowed(engine: Engine, scope: Scope, sample_ids: Any, label_ids: Any, filter_: Any) -> Scope:  # noqa: ANN401
+def narrowed(engine: Engine, scope: Scope, sample_ids: Any, label_ids: Any, filter_: Any) -> Scope:
     """The scope within ``scope`` that these arguments of ``use_view`` mean."""
     selector = checks.one_selector(sample_ids=sample_ids, label_ids=label_ids)
     ids = None
@@ -32,10 +32,7 @@ def narrowed(engine: Engine, scope: Scope, sample_ids: Any, label_ids: Any, filt
         ids = tuple(dict.fromkeys(checks.ids(label_ids, "label_ids", unique=False)))
     elif selector == "sample_ids":
         chosen = tuple(dict.fromkeys(checks.ids(sample_ids, unique=False)))
-        if is_patches(engine):
-            ids = tuple(row_id for row_id, _ in _labels_of(engine, Scope(), chosen))
-        else:
-            ids = chosen
+        ids = tuple(row_id for row_id, _ in _labels_of(engine, Scope(), chosen)) if is_patches(engine) else chosen
     return scope.narrowed(ids, filter_)
 
 
@@ -63,8 +60,8 @@ def _labels_of(engine: Engine, scope: Scope, sample_ids: Sequence[str]) -> list[
 def resolve(
     engine: Engine,
     scope: Scope,
-    sample_ids: Any,  # noqa: ANN401
-    label_ids: Any,  # noqa: ANN401
+    sample_ids: Any,
+    label_ids: Any,
     on_missing: OnMissing,
 ) -> list[str] | None:
     """The row ids that a call names, in the order asked; ``None`` where it names none.

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from vecsearch import checks, ingest, runs, tables
+from vecsearch import checks, given, ingest, runs
 from vecsearch import settings as layers
 from vecsearch.backends.base import METRICS, BackendConfig, Metric, Spec
 from vecsearch.calls import Engine
 from vecsearch.errors import (
-    ConfigError,
     IndexExistsError,
     IndexNotFoundError,
     InvalidInputError,
@@ -25,11 +21,10 @@ from vecsearch.errors import (
 from vecsearch.index import SimilarityIndex
 from vecsearch.ingest import Draft
 from vecsearch.models.base import as_model
-from vecsearch.progress import reporting
 from vecsearch.types import IfExists
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from vecsearch.resolving import Resolved
     from vecsearch.runs import RunInfo
@@ -40,29 +35,30 @@ _EMBED_ROWS = 256
 
 
 def compute_similarity(
-    samples: Any = None,  # noqa: ANN401
+    samples: Any = None,
     *,
-    embeddings: Any = None,  # noqa: ANN401
-    sample_ids: Any = None,  # noqa: ANN401
-    label_ids: Any = None,  # noqa: ANN401
-    metadata: Any = None,  # noqa: ANN401
-    documents: Any = None,  # noqa: ANN401
+    embeddings: Any = None,
+    sample_ids: Any = None,
+    label_ids: Any = None,
+    metadata: Any = None,
+    documents: Any = None,
     key: str | None = None,
-    model: Any = None,  # noqa: ANN401
+    model: Any = None,
     metric: Metric | None = None,
     dim: int | None = None,
     backend: str | BackendConfig | None = None,
     patches_field: str | None = None,
     if_exists: IfExists = "raise",
-    progress: Any = None,  # noqa: ANN401
-    **settings: Any,  # noqa: ANN401
+    progress: Any = None,
+    **settings: Any,
 ) -> SimilarityIndex:
     """Create an index and fill it.
 
-    Vectors come as ``embeddings``, float32 (n, dim) or what converts to it, or from ``model``, which embeds ``samples``:
-    a list of items, ``{id: item}``, or texts, which become their own documents. ``samples`` may be a table (pandas,
-    polars, pyarrow); then ``embeddings``, ``sample_ids``, ``label_ids``, ``documents`` and ``metadata`` are names of its
-    columns. ``embeddings=False`` creates an empty index. Without ``sample_ids``, rows are called ``"0"``, ``"1"``, ….
+    Vectors come as ``embeddings``, float32 (n, dim) or what converts to it, or from ``model``, which embeds
+    ``samples``: a list of items, ``{id: item}``, or texts, which become their own documents. ``samples`` may be a table
+    (pandas, polars, pyarrow); then ``embeddings``, ``sample_ids``, ``label_ids``, ``documents`` and ``metadata`` name
+    its columns. ``embeddings=False`` creates an empty index. Without ``sample_ids``, rows are called ``"0"``, ``"1"``
+    and so on.
 
     ``key`` names the run that records the index for ``load_run``; with a key everything is saved before this returns.
     Without one, the index of the embedded default lives in memory. ``if_exists`` says what is done where the key is
@@ -75,11 +71,13 @@ def compute_similarity(
     Raises ``RunExistsError``, ``ConfigError``, ``InvalidInputError`` (nothing is left behind), ``BackendError``.
     """
     checks.choice(if_exists, IfExists, "if_exists")
-    _refuse_misplaced(samples, embeddings, settings)
+    given.refuse_misplaced(samples, embeddings, settings)
     if key is not None:
         runs.check_key(key)
     if metric is not None:
         checks.choice(metric, Metric, "metric")
+    if dim is not None:
+        dim = checks.positive(dim, "dim")
     the_model = as_model(model)
     resolved = layers.resolve(backend, settings)
     metric = metric or resolved.metric or "cosine"
@@ -87,7 +85,7 @@ def compute_similarity(
         if if_exists == "load":
             return _loaded(key, metric=metric, dim=dim, model=model, backend=backend, settings=settings)
         delete_run(key, cleanup=True)
-    chunk = _chunk(samples, embeddings, sample_ids, label_ids, metadata, documents, the_model, progress)
+    chunk = given.rows(samples, embeddings, sample_ids, label_ids, metadata, documents, the_model, progress)
     patches = patches_field is not None or (chunk is not None and chunk.label_ids is not None)
     draft = Draft(metric, dim, patches or None)
     config = _placed(resolved, key)
@@ -118,13 +116,14 @@ def load_run(
     key: str,
     *,
     backend: str | BackendConfig | None = None,
-    model: Any = None,  # noqa: ANN401
-    **settings: Any,  # noqa: ANN401
+    model: Any = None,
+    **settings: Any,
 ) -> SimilarityIndex:
     """Open the index of a run, in this process or another; credentials come from the layers of the configuration.
 
-    The record says which index is meant, and a setting that says otherwise is refused; connection settings come from the
-    layers. ``backend`` names another profile of the same type. ``model`` gives text queries; it must be the recorded one.
+    The record says which index is meant, and a setting that says otherwise is refused; connection settings come from
+    the layers. ``backend`` names another profile of the same type. ``model`` gives text queries; it must be the one
+    that is recorded.
 
     Raises ``RunNotFoundError`` (with the keys there are), ``CorruptRunError``, ``IndexNotFoundError``, ``ConfigError``.
     """
@@ -138,13 +137,7 @@ def load_run(
     )
     engine = Engine(resolved.backend_class(resolved.config))
     try:
-        spec = engine.describe()
-        if spec is None and info.dim is not None:
-            raise IndexNotFoundError(
-                f"{engine.name} no longer holds the index of run {key!r}; delete_run({key!r}) removes the record"
-            )
-        if spec is not None and spec.metric != info.metric:
-            raise RunError(f"run {key!r} was made with {info.metric}, the index in {engine.name} has {spec.metric}")
+        _agreeing(engine, info)
         draft = Draft(info.metric, info.dim, info.patches or None)
         return _index(engine, draft, as_model(model), info, info.patches_field)
     except BaseException:
@@ -157,8 +150,8 @@ def connect(
     *,
     backend: str | BackendConfig | None = None,
     key: str | None = None,
-    model: Any = None,  # noqa: ANN401
-    **settings: Any,  # noqa: ANN401
+    model: Any = None,
+    **settings: Any,
 ) -> SimilarityIndex:
     """Attach to an index that exists in the engine; never creates. Metric and width are read from the engine.
 
@@ -170,10 +163,7 @@ def connect(
         config = config.model_copy(update={"path": str(layers.config.home / "data" / resolved.backend / index_name)})
     engine = Engine(resolved.backend_class(config))
     try:
-        spec = engine.describe()
-        if spec is None:
-            raise IndexNotFoundError(f"{engine.name} holds no index {index_name!r}; compute_similarity creates one")
-        draft = Draft(spec.metric, spec.dim, spec.patches)
+        draft = _found(engine, index_name)
         the_model = as_model(model)
         info = _reserved(key, resolved, config, draft, the_model, None) if key is not None else None
         index = _index(engine, draft, the_model, info, None)
@@ -208,74 +198,25 @@ def delete_run(key: str, *, cleanup: bool = False) -> None:
     runs.delete_record(key, only=info)
 
 
+def _agreeing(engine: Engine, info: RunInfo) -> None:
+    """Refuse an engine that no longer holds what the record says."""
+    spec = engine.describe()
+    if spec is None and info.dim is not None:
+        raise IndexNotFoundError(
+            f"{engine.name} no longer holds the index of run {info.key!r}; delete_run({info.key!r}) removes the record"
+        )
+    if spec is not None and spec.metric != info.metric:
+        raise RunError(f"run {info.key!r} was made with {info.metric}, the index in {engine.name} has {spec.metric}")
+
+
+def _found(engine: Engine, index_name: str) -> Draft:
+    spec = engine.describe()
+    if spec is None:
+        raise IndexNotFoundError(f"{engine.name} holds no index {index_name!r}; compute_similarity creates one")
+    return Draft(spec.metric, spec.dim, spec.patches)
+
+
 # ---- what compute_similarity is made of
-
-
-def _refuse_misplaced(samples: Any, embeddings: Any, settings: Mapping[str, Any]) -> None:  # noqa: ANN401
-    if isinstance(samples, np.ndarray) and samples.ndim == 2:  # noqa: PLR2004
-        raise InvalidInputError("a 2-D array is no list of samples: pass embeddings=")
-    if embeddings is True:
-        raise InvalidInputError(
-            "embeddings=True says nothing; pass an array, a column's name, or False for an empty index"
-        )
-    if "brain_key" in settings:
-        raise ConfigError("brain_key is called key here: compute_similarity(…, key=…)")
-
-
-def _chunk(
-    samples: Any,  # noqa: ANN401
-    embeddings: Any,  # noqa: ANN401
-    sample_ids: Any,  # noqa: ANN401
-    label_ids: Any,  # noqa: ANN401
-    metadata: Any,  # noqa: ANN401
-    documents: Any,  # noqa: ANN401
-    model: Model | None,
-    progress: Any,  # noqa: ANN401
-) -> tables.Chunk | None:
-    """The rows to write, ``None`` where there are none to write now."""
-    if isinstance(samples, Mapping) and sample_ids is None:
-        sample_ids, samples = list(samples), list(samples.values())
-    elif tables.is_table(samples):
-        embeddings, sample_ids, label_ids, metadata, documents = (
-            tables.column(samples, value, name) if isinstance(value, str) else value
-            for name, value in (
-                ("embeddings", embeddings),
-                ("sample_ids", sample_ids),
-                ("label_ids", label_ids),
-                ("metadata", [metadata] if isinstance(metadata, str) else metadata),
-                ("documents", documents),
-            )
-        )
-        if isinstance(metadata, (list, tuple)) and metadata and isinstance(metadata[0], str):
-            metadata = {name: tables.column(samples, name, "metadata") for name in metadata}
-    if embeddings is False:
-        return None
-    if isinstance(embeddings, str):
-        raise InvalidInputError(f"embeddings={embeddings!r} names a column; pass the table as samples")
-    if embeddings is None:
-        embeddings, documents = _embedded(samples, documents, model, progress)
-    rows = len(embeddings)
-    if sample_ids is None:
-        if label_ids is not None:
-            raise InvalidInputError("label_ids= needs sample_ids= beside it: the sample of each label")
-        sample_ids = [str(position) for position in range(rows)]
-    return tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
-
-
-def _embedded(samples: Any, documents: Any, model: Model | None, progress: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    if samples is None or tables.is_table(samples):
-        raise InvalidInputError("nothing to index: pass embeddings=, or samples with a model=, or embeddings=False")
-    if model is None:
-        raise InvalidInputError("samples need a model= to embed them; or pass their vectors as embeddings=")
-    items = list(samples)
-    vectors: list[Any] = []
-    with reporting(progress, "embedding", "samples") as report:
-        for start in range(0, len(items), _EMBED_ROWS):
-            vectors.append(model.embed(items[start : start + _EMBED_ROWS]))
-            report(start + len(vectors[-1]), len(items))
-    if documents is None and items and all(isinstance(item, str) for item in items):
-        documents = items
-    return (np.concatenate(vectors) if vectors else np.empty((0, model.dim or 0), np.float32)), documents
 
 
 def _has_run(key: str) -> bool:
@@ -287,8 +228,8 @@ def _loaded(
     *,
     metric: Metric,
     dim: int | None,
-    model: Any,  # noqa: ANN401
-    backend: Any,  # noqa: ANN401
+    model: Any,
+    backend: Any,
     settings: Mapping[str, Any],
 ) -> SimilarityIndex:
     index = load_run(key, backend=backend, model=model, **settings)
@@ -351,8 +292,6 @@ def _created(engine: Engine, draft: Draft, *, attach: bool, if_exists: IfExists)
         return False
     if draft.dim is None:
         return False
-    if not isinstance(draft.dim, int) or isinstance(draft.dim, bool) or draft.dim < 1:
-        raise InvalidInputError(f"dim must be a whole number of at least 1, not {draft.dim!r}")
     engine.create(Spec(draft.dim, draft.metric, patches=bool(draft.patches)))
     return True
 

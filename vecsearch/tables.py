@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Source:
-    """Rows to be read in order, again and again where ``repeatable``; ``fingerprint`` tells whether it is the same source again."""
+    """Rows to be read in order, more than once where ``repeatable``; ``fingerprint`` tells it from other sources."""
 
     read: Callable[[], Iterator[Chunk]]
     total: int | None = None
@@ -54,7 +53,7 @@ def is_table(value: object) -> bool:
     return hasattr(value, "__arrow_c_stream__") or (hasattr(value, "columns") and hasattr(value, "__getitem__"))
 
 
-def column_names(table: Any) -> list[str]:  # noqa: ANN401
+def column_names(table: Any) -> list[str]:
     """The names of a table's columns."""
     if isinstance(table, Mapping):
         return list(table)
@@ -64,7 +63,7 @@ def column_names(table: Any) -> list[str]:  # noqa: ANN401
     return [str(name) for name in (table.columns if names is None else names)]
 
 
-def column(table: Any, name: str, what: str) -> Any:  # noqa: ANN401
+def column(table: Any, name: str, what: str) -> Any:
     """One column; lists of numbers come as a 2-D array. An unknown name is refused with the nearest one."""
     names = column_names(table)
     if name not in names:
@@ -79,7 +78,7 @@ def column(table: Any, name: str, what: str) -> Any:  # noqa: ANN401
     return values
 
 
-def _from_arrow(values: Any, what: str) -> Any:  # noqa: ANN401
+def _from_arrow(values: Any, what: str) -> Any:
     """An Arrow column as a 2-D array (lists of numbers) or a list."""
     import pyarrow as pa
 
@@ -104,7 +103,7 @@ def _from_arrow(values: Any, what: str) -> Any:  # noqa: ANN401
     return values.to_pylist()
 
 
-def chunk_of(table: Any, columns: Columns) -> Chunk:  # noqa: ANN401
+def chunk_of(table: Any, columns: Columns) -> Chunk:
     """The named columns of one table or batch."""
     if isinstance(table, tuple):
         return Chunk(*table)
@@ -118,7 +117,7 @@ def chunk_of(table: Any, columns: Columns) -> Chunk:  # noqa: ANN401
     )
 
 
-def source(value: Any, columns: Columns, batch_rows: int = READ_ROWS) -> Source:  # noqa: ANN401
+def source(value: Any, columns: Columns, batch_rows: int = READ_ROWS) -> Source:
     """Any accepted source as chunks of bounded size.
 
     A path, a glob or a list of them: Parquet files (``.npy`` is memory-mapped). A 2-D array: needs ``sample_ids`` as a
@@ -153,7 +152,7 @@ def _split(chunks: Iterable[Chunk], rows: int = READ_ROWS) -> Iterator[Chunk]:
 
 
 def _sliced(chunk: Chunk, rows: slice) -> Chunk:
-    def part(values: Any) -> Any:  # noqa: ANN401
+    def part(values: Any) -> Any:
         if values is None:
             return None
         if isinstance(values, Mapping):
@@ -168,7 +167,7 @@ def _from_whole(chunk: Chunk, batch_rows: int) -> Source:
     return Source(lambda: _split([chunk], batch_rows), total, {"kind": "table", "rows": total}, repeatable=True)
 
 
-def _from_array(array: Any, columns: Columns, batch_rows: int) -> Source:  # noqa: ANN401
+def _from_array(array: Any, columns: Columns, batch_rows: int) -> Source:
     if array.ndim != 2:  # noqa: PLR2004
         raise InvalidInputError(f"an array of embeddings must have shape (rows, dimensions), not {array.shape}")
     if isinstance(columns.sample_ids, str):
@@ -186,7 +185,7 @@ def _from_array(array: Any, columns: Columns, batch_rows: int) -> Source:  # noq
     return Source(lambda: _split([chunk], batch_rows), len(array), fingerprint, repeatable=True)
 
 
-def _from_arrow_stream(value: Any, columns: Columns, batch_rows: int) -> Source:  # noqa: ANN401
+def _from_arrow_stream(value: Any, columns: Columns, batch_rows: int) -> Source:
     pa = _pyarrow()
     total = len(value) if hasattr(value, "__len__") else None
 
@@ -197,25 +196,12 @@ def _from_arrow_stream(value: Any, columns: Columns, batch_rows: int) -> Source:
     return Source(chunks, total, {"kind": "arrow", "rows": total}, repeatable=total is not None)
 
 
-def _from_paths(value: Any, columns: Columns, batch_rows: int) -> Source:  # noqa: ANN401
+def _from_paths(value: Any, columns: Columns, batch_rows: int) -> Source:
     given = [value] if isinstance(value, (str, Path)) else list(value)
-    paths: list[Path] = []
-    for one in given:
-        matches = [str(one)] if os.path.exists(one) else sorted(glob.glob(str(one), recursive=True))  # noqa: PTH110, PTH207
-        if not matches:
-            raise InvalidInputError(f"no file matches {str(one)!r}")
-        paths.extend(Path(match) for match in matches)
+    paths = [path for one in given for path in _matching(one)]
     if len(paths) == 1 and paths[0].suffix == ".npy":
         return _from_array(np.load(paths[0], mmap_mode="r", allow_pickle=False), columns, batch_rows)
-    _pyarrow()
-    import pyarrow.parquet as pq
-
-    files = []
-    for path in paths:
-        try:
-            files.append(pq.ParquetFile(path))
-        except Exception as error:  # pyarrow raises several kinds for a file that is no Parquet
-            raise InvalidInputError(f"{path} is no readable Parquet file: {error}") from error
+    files = [_parquet(path) for path in paths]
     names = [columns.metadata] if isinstance(columns.metadata, str) else list(columns.metadata or ())
     wanted = [name for name in (columns.embeddings, columns.sample_ids, columns.label_ids, columns.documents) if name]
     wanted = list(dict.fromkeys([*wanted, *names]))
@@ -234,14 +220,26 @@ def _from_paths(value: Any, columns: Columns, batch_rows: int) -> Source:  # noq
     return Source(chunks, sum(file.metadata.num_rows for file in files), fingerprint, repeatable=True)
 
 
-def _pyarrow() -> Any:  # noqa: ANN401
+def _matching(name: str | Path) -> list[Path]:
+    matches = [str(name)] if Path(name).exists() else sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207  any root
+    if not matches:
+        raise InvalidInputError(f"no file matches {str(name)!r}")
+    return [Path(match) for match in matches]
+
+
+def _parquet(path: Path) -> Any:
+    _pyarrow()
+    import pyarrow.parquet as pq
+
     try:
-        import pyarrow as module
+        return pq.ParquetFile(path)
+    except Exception as error:
+        raise InvalidInputError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
     except ModuleNotFoundError as error:
         raise MissingDependencyError("this needs pyarrow: pip install 'vecsearch[arrow]'") from error
-    return module
-
-
-def pick(table: Any, names: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
-    """Several columns of a table by name."""
-    return {name: column(table, name, "metadata") for name in names}
+    return pa

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from vecsearch import checks, filters, queries, rows
-from vecsearch.calls import METADATA, NOTHING, VECTORS
-from vecsearch.errors import InvalidInputError, MissingIdsError, UnsupportedError
-from vecsearch.queries import Found, Options, Scope
+from vecsearch import asking, checks, filters, rows
+from vecsearch.calls import METADATA, VECTORS
+from vecsearch.errors import InvalidInputError
+from vecsearch.queries import Found, nearest, rank
 from vecsearch.results import Neighbors, Ranking, object_array
+from vecsearch.scopes import Scope, scan
+from vecsearch.scopes import count as count_rows
 from vecsearch.types import Aggregation, Health, Include, OnMissing
 
 if TYPE_CHECKING:
@@ -20,15 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vecsearch.backends.base import Capabilities, Metric, Part
+    from vecsearch.backends.base import Capabilities, Metric
     from vecsearch.calls import Engine
     from vecsearch.duplicates import Duplicates, Unique
     from vecsearch.filters import Filter
-    from vecsearch.ingest import Draft
-    from vecsearch.types import Embeddings, Model, QueryKind, RecallReport
+    from vecsearch.handle import Handle
+    from vecsearch.types import Embeddings, QueryKind, RecallReport
 
 _DEFAULT_INCLUDE: tuple[Include, ...] = ("metadata", "documents")
-_PARTS: dict[str, Part] = {"metadata": "fields", "documents": "documents", "embeddings": "vectors"}
 _MOVED = {
     "unique_ids": "index.find_unique(n).unique_ids or index.find_duplicates(thresh).unique_ids",
     "duplicate_ids": "index.find_duplicates(thresh).duplicate_ids",
@@ -41,17 +42,6 @@ _MOVED = {
 }
 
 
-@dataclass(slots=True)
-class Shared:
-    """What an index and its views have in common."""
-
-    engine: Engine
-    draft: Draft
-    model: Model | None = None
-    key: str | None = None
-    label: str = ""
-
-
 class View:
     """A read-only subset of an index, searched as if it were the whole. Made by ``index.use_view``.
 
@@ -59,33 +49,30 @@ class View:
     may be used from several threads. Rows that are not in the index, or leave it, are not in the view.
     """
 
-    def __init__(self, shared: Shared, scope: Scope) -> None:
-        self._shared = shared
+    def __init__(self, handle: Handle, scope: Scope) -> None:
+        self._handle = handle
         self._scope = scope
 
     @property
     def _engine(self) -> Engine:
-        return self._shared.engine
+        return self._handle.engine
 
     # ---- facts
 
     @property
     def metric(self) -> Metric:
         """The metric: ``"cosine"``, ``"euclidean"`` or ``"dotproduct"``."""
-        spec = self._engine.spec
-        return spec.metric if spec else self._shared.draft.metric
+        return self._handle.metric
 
     @property
     def dim(self) -> int | None:
         """The width of a vector; ``None`` until it is given or the first row is written."""
-        spec = self._engine.spec
-        return spec.dim if spec else self._shared.draft.dim
+        return self._handle.dim
 
     @property
     def is_patches(self) -> bool:
         """Whether there is a row per label instead of per sample."""
-        spec = self._engine.spec
-        return spec.patches if spec else bool(self._shared.draft.patches)
+        return self._handle.is_patches
 
     @property
     def capabilities(self) -> Capabilities:
@@ -106,7 +93,7 @@ class View:
         scope = self._within(filter)
         if scope.ids is not None and scope.filter is None:
             return len(rows.ids_within(self._engine, scope, scope.ids))
-        return queries.count(self._engine, scope, allow_scan=self._may_scan(allow_scan))
+        return count_rows(self._engine, scope, allow_scan=self._may_scan(allow_scan))
 
     def contains(self, ids: Sequence[Any]) -> NDArray[np.bool_]:
         """Which of these ids (label ids on a patch index) are here: bool, shape (len(ids),)."""
@@ -152,8 +139,8 @@ class View:
 
     def iter_embeddings(self, batch_size: int = 10_000) -> Iterator[Embeddings]:
         """All vectors once, in the engine's order, in batches of at most ``batch_size`` rows."""
-        checks.neighbours(batch_size)
-        for batch in queries.scan(self._engine, self._scope, VECTORS, batch_size):
+        checks.positive(batch_size, "batch_size")
+        for batch in scan(self._engine, self._scope, VECTORS, batch_size):
             yield rows.as_embeddings(self._engine, batch)
 
     def matrix(self) -> tuple[Sequence[str], NDArray[np.float32]] | None:
@@ -166,7 +153,7 @@ class View:
 
     def search(
         self,
-        queries: Any = None,  # noqa: ANN401
+        queries: Any = None,
         k: int = 10,
         *,
         ids: Sequence[Any] | None = None,
@@ -193,24 +180,24 @@ class View:
         Raises ``InvalidInputError`` (width, NaN, zeros under cosine, k), ``MissingIdsError``, ``UnsupportedError``
         (before any call), ``IncompleteSearchError`` where the engine withholds rows.
         """
-        vectors, kind, own = self._queries(queries, ids, text)
-        options = self._options(k, exact, include, params, allow_scan, reverse=False)
-        limit = self._limit(max_distance)
+        vectors, kind, own = asking.several(self._handle, queries, ids, text)
+        options = asking.options(self._handle, k, include, params, self._may_scan(allow_scan), exact=exact)
+        limit = asking.limit(max_distance)
         if exclude_self:
-            own = self._own(own)
-            options = self._with_k(options, k + 1)
-        found = _search(self._engine, self._within(filter), vectors, options)
+            own = asking.own(own)
+            options = replace(options, k=k + 1)
+        found = nearest(self._engine, self._within(filter), vectors, options)
         if exclude_self:
             found = [_without(one, {own_id}, k) for one, own_id in zip(found, own, strict=True)]
         return Neighbors([self._ranking(_cut(one, limit), kind, include) for one in found])
 
     def sort_by_similarity(
         self,
-        query: Any = None,  # noqa: ANN401
+        query: Any = None,
         k: int | None = None,
         *,
         ids: Sequence[Any] | None = None,
-        vector: Any = None,  # noqa: ANN401
+        vector: Any = None,
         text: str | None = None,
         reverse: bool = False,
         aggregation: Aggregation = "mean",
@@ -231,16 +218,18 @@ class View:
         ``"post-mean"``, ``"post-min"`` and ``"post-max"`` order by the mean, smallest or largest of the distances.
         ``reverse=True`` gives the least similar rows, farthest first. The rest is as in ``search``.
         """
-        vectors, kind, own = self._one_query(query, ids, vector, text)
+        vectors, kind, own = asking.single(self._handle, query, ids, vector, text)
         checks.choice(aggregation, Aggregation, "aggregation")
-        options = self._options(k, exact, include, params, allow_scan, reverse=reverse)
-        limit = self._limit(max_distance)
+        options = asking.options(
+            self._handle, k, include, params, self._may_scan(allow_scan), exact=exact, reverse=reverse
+        )
+        limit = asking.limit(max_distance)
         if exclude_self:
-            own = self._own(own)
-            options = self._with_k(options, None if k is None else k + len(set(own)))
+            own = asking.own(own)
+            options = replace(options, k=None if k is None else k + len(set(own)))
         if not len(vectors):
             raise InvalidInputError("an empty query; give at least one id or vector")
-        found = queries.rank(self._engine, self._within(filter), vectors, aggregation, options)
+        found = rank(self._engine, self._within(filter), vectors, aggregation, options)
         if exclude_self:
             found = _without(found, set(own), k)
         return self._ranking(_cut(found, limit), kind, include)
@@ -262,7 +251,7 @@ class View:
         if sample_ids is None and label_ids is None and filter is None:
             raise InvalidInputError("a view of what? give sample_ids=, label_ids= or filter=")
         return View(
-            self._shared, rows.narrowed(self._engine, self._scope, sample_ids, label_ids, filters.parse(filter))
+            self._handle, rows.narrowed(self._engine, self._scope, sample_ids, label_ids, filters.parse(filter))
         )
 
     def find_duplicates(
@@ -270,9 +259,9 @@ class View:
         thresh: float | None = None,
         fraction: float | None = None,
         *,
-        priority: Any = None,  # noqa: ANN401
+        priority: Any = None,
         metric: Metric | None = None,
-        progress: Any = None,  # noqa: ANN401
+        progress: Any = None,
     ) -> Duplicates:
         """Near-duplicates: see ``vecsearch.find_duplicates``."""
         from vecsearch import duplicates
@@ -285,16 +274,16 @@ class View:
         self,
         count: int,
         *,
-        priority: Any = None,  # noqa: ANN401
+        priority: Any = None,
         metric: Metric | None = None,
-        progress: Any = None,  # noqa: ANN401
+        progress: Any = None,
     ) -> Unique:
         """The ``count`` rows farthest from each other: see ``vecsearch.find_unique``."""
         from vecsearch import duplicates
 
         return duplicates.find_unique(self, count, priority=self._priority(priority), metric=metric, progress=progress)
 
-    def plot_distances(self, *, metric: Metric | None = None, bins: int = 100, progress: Any = None) -> Any:  # noqa: ANN401
+    def plot_distances(self, *, metric: Metric | None = None, bins: int = 100, progress: Any = None) -> Any:
         """A histogram of each row's distance to its nearest other row, to choose a ``thresh`` by (matplotlib)."""
         from vecsearch import plots
 
@@ -309,11 +298,15 @@ class View:
         params: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> RecallReport:
-        """Recall of the search against the exact answer, over ``queries`` rows drawn at random; one pass over all rows."""
+        """Recall of the search against the exact answer, with ``queries`` rows drawn at random as queries.
+
+        Reads all rows twice. Raises ``InvalidInputError`` where there are none.
+        """
         from vecsearch import recall
 
-        checks.neighbours(k)
-        return recall.measure(self._engine, self._within(filter), queries, k, self._engine.check_params(params), seed)
+        searches = checks.positive(queries, "queries")
+        params = self._engine.check_params(params)
+        return recall.measure(self._engine, self._within(filter), searches, checks.positive(k, "k"), params, seed)
 
     def health(self) -> Health:
         """Whether the engine answers, how fast, and what is wrong; never raises for an engine that is down."""
@@ -328,108 +321,6 @@ class View:
         milliseconds = (time.perf_counter() - started) * 1e3
         return Health(not problems, self._engine.name, size, milliseconds, problems)
 
-    # ---- what a query means
-
-    def _queries(
-        self,
-        vectors: Any,  # noqa: ANN401
-        ids: Any,  # noqa: ANN401
-        text: Any,  # noqa: ANN401
-    ) -> tuple[NDArray[np.float32], QueryKind, list[str]]:
-        selector = checks.one_selector(queries=vectors, ids=ids, text=text)
-        if selector is None:
-            raise InvalidInputError("search for what? give vectors, ids= or text=")
-        if selector == "queries":
-            if isinstance(vectors, str) or (
-                isinstance(vectors, (list, tuple)) and vectors and isinstance(vectors[0], str)
-            ):
-                raise InvalidInputError(f"search takes vectors; for {vectors!r} say ids= or text=")
-            return self._vectors(vectors, "queries"), "vector", []
-        if selector == "ids":
-            wanted = (
-                [checks.text_id(ids, "ids")] if isinstance(ids, (str, int)) else checks.ids(ids, "ids", unique=False)
-            )
-            return self._by_ids(wanted), "id", wanted
-        return self._by_text(text), "text", []
-
-    def _one_query(
-        self,
-        query: Any,  # noqa: ANN401
-        ids: Any,  # noqa: ANN401
-        vector: Any,  # noqa: ANN401
-        text: Any,  # noqa: ANN401
-    ) -> tuple[NDArray[np.float32], QueryKind, list[str]]:
-        selector = checks.one_selector(query=query, ids=ids, vector=vector, text=text)
-        if selector is None:
-            raise InvalidInputError("sort by similarity to what? give a query, ids=, vector= or text=")
-        if selector == "vector":
-            return self._vectors(vector, "vector"), "vector", []
-        if selector in ("ids", "text"):
-            return self._queries(None, ids, text)
-        if checks.is_vector_like(query):
-            return self._vectors(query, "query"), "vector", []
-        if isinstance(query, (list, tuple, np.ndarray)) or hasattr(query, "__array__"):
-            items = list(query)
-            if items and all(isinstance(item, (int, np.integer)) and not isinstance(item, bool) for item in items):
-                raise InvalidInputError(f"{items[:5]!r} could be ids or a vector; say ids= or vector=")
-            wanted = checks.ids(items, "query", unique=False)
-            return self._by_ids(wanted), "id", wanted
-        if isinstance(query, str):
-            return self._id_or_text(query)
-        wanted = [checks.text_id(query, "query")]
-        return self._by_ids(wanted), "id", wanted
-
-    def _id_or_text(self, query: str) -> tuple[NDArray[np.float32], QueryKind, list[str]]:
-        if query and self.contains([query])[0]:
-            return self._by_ids([query]), "id", [query]
-        model = self._shared.model
-        if model is not None and model.supports_prompts:
-            return self._by_text(query), "text", []
-        self._hint_sample(query)
-        raise MissingIdsError(
-            f"{query!r} is no id of this index, and it has no model that takes text; say ids=, vector= or text=",
-            [query],
-        )
-
-    def _vectors(self, values: Any, what: str) -> NDArray[np.float32]:  # noqa: ANN401
-        if self.dim is None:
-            array = checks.queries(values, np.atleast_2d(np.asarray(values)).shape[-1], what)
-        else:
-            array = checks.queries(values, self.dim, what)
-        if self.metric == "cosine":
-            checks.no_zero_vectors(array, "cosine has no direction for them", what)
-        return array
-
-    def _by_ids(self, wanted: list[str]) -> NDArray[np.float32]:
-        if self.is_patches:
-            for row_id in wanted[:1]:
-                if not self._engine.existing([row_id]):
-                    self._hint_sample(row_id)
-        records = rows.fetched(self._engine, Scope(), wanted, VECTORS, "raise")
-        assert records.vectors is not None  # noqa: S101  asked for
-        return records.vectors
-
-    def _hint_sample(self, row_id: str) -> None:
-        if self.is_patches and rows.resolve(self._engine, Scope(), [row_id], None, "skip"):
-            raise MissingIdsError(
-                f"{row_id!r} is a sample id, and this index has a row per label; query by one of its label ids",
-                [row_id],
-            )
-
-    def _by_text(self, text: str | Sequence[str]) -> NDArray[np.float32]:
-        model = self._shared.model
-        if model is None:
-            raise UnsupportedError(
-                "text queries need the model that made the vectors: load_run(key, model=…) or "
-                "compute_similarity(…, model=…)"
-            )
-        if not model.supports_prompts:
-            raise UnsupportedError(f"the model {model.name} takes no text queries; search by ids or vectors")
-        texts = [text] if isinstance(text, str) else list(text)
-        if not all(isinstance(one, str) for one in texts):
-            raise InvalidInputError("text must be a string or a list of strings")
-        return self._vectors(model.embed_prompts(texts), "text")
-
     # ---- what a search asks for
 
     def _within(self, filter_: Filter | Mapping[str, Any] | None) -> Scope:
@@ -438,47 +329,6 @@ class View:
 
     def _may_scan(self, allow_scan: bool | None) -> bool:
         return self._engine.config.allow_scan if allow_scan is None else allow_scan
-
-    def _options(
-        self,
-        k: int | None,
-        exact: bool,
-        include: Sequence[Include],
-        params: Mapping[str, Any] | None,
-        allow_scan: bool | None,
-        *,
-        reverse: bool,
-    ) -> Options:
-        if isinstance(include, str):
-            include = (include,)
-        for part in include:
-            checks.choice(part, Include, "include")
-        return Options(
-            None if k is None else checks.neighbours(k),
-            frozenset(_PARTS[part] for part in include),
-            exact,
-            reverse,
-            self._may_scan(allow_scan),
-            self._engine.check_params(params),
-        )
-
-    @staticmethod
-    def _with_k(options: Options, k: int | None) -> Options:
-        from dataclasses import replace
-
-        return replace(options, k=k)
-
-    @staticmethod
-    def _own(own: list[str]) -> list[str]:
-        if not own:
-            raise InvalidInputError("exclude_self=True leaves the query's own row out; it goes with a query by ids")
-        return own
-
-    @staticmethod
-    def _limit(max_distance: float | None) -> float | None:
-        if max_distance is not None and not np.isfinite(max_distance):
-            raise InvalidInputError(f"max_distance must be a finite number, not {max_distance!r}")
-        return max_distance
 
     def _ranking(self, found: Found, kind: QueryKind, include: Sequence[Include]) -> Ranking:
         records = found.records
@@ -490,12 +340,12 @@ class View:
             records.documents = None
         return Ranking(records, found.distances, exact=found.exact, query_kind=kind, patches=self.is_patches)
 
-    def _priority(self, priority: Any) -> Any:  # noqa: ANN401
+    def _priority(self, priority: Any) -> Any:
         """A metadata field's name as the values of that field."""
         if not isinstance(priority, str):
             return priority
         values = {}
-        for batch in queries.scan(self._engine, self._scope, METADATA):
+        for batch in scan(self._engine, self._scope, METADATA):
             values.update(
                 {row_id: row.get(priority) for row_id, row in zip(batch.ids, batch.metadata or (), strict=True)}
             )
@@ -505,7 +355,7 @@ class View:
 
     # ---- what Python asks
 
-    def __enter__(self) -> Any:  # noqa: ANN401
+    def __enter__(self) -> Any:
         raise TypeError(
             "a view is a value, not a mode: write `view = index.use_view(...)` and call view.search(...), "
             "view.find_unique(...); inside this `with` the index itself would answer"
@@ -514,7 +364,7 @@ class View:
     def __exit__(self, *_: object) -> None:
         """Never reached; Python asks for it beside ``__enter__``."""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         if name in _MOVED:
             raise AttributeError(f"{type(self).__name__} has no {name}; write {_MOVED[name]}")
         if name in ("add_to_index", "add_samples", "remove_from_index", "set_metadata", "ingest", "clear", "save"):
@@ -527,11 +377,7 @@ class View:
             parts.append(f"{len(self._scope.ids)} ids")
         if self._scope.filter is not None:
             parts.append(repr(self._scope.filter))
-        return f"View({', '.join(parts)} of {self._shared.label})"
-
-
-def _search(engine: Engine, scope: Scope, vectors: NDArray[np.float32], options: Options) -> list[Found]:
-    return queries.nearest(engine, scope, vectors, options)
+        return f"View({', '.join(parts)} of {self._handle.label})"
 
 
 def _cut(found: Found, max_distance: float | None) -> Found:

@@ -1,7 +1,7 @@
 """The page an adapter is written against: primitives, and data about what the engine can do.
 
-A backend stores *rows* and answers *primitives*; it holds no policy. Everything else (checks, conflict policies, batching,
-retries, chunked views, exact fallbacks, ordering) is written once, in front of it. What a backend receives is always
+A backend stores *rows* and answers *primitives*; it holds no policy. Everything else (checks, conflict policies,
+batching, retries, chunked views, exact fallbacks, ordering) is written once, in front of it. What it receives is always
 checked: float32 C-contiguous vectors of the index's width, unique ids, no empty call, at most ``batch_rows`` rows,
 ``1 <= k <= max_k``.
 """
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from vecsearch.filters import Filter
@@ -190,7 +190,7 @@ class Backend(ABC, Generic[C]):
         self.config = config
 
     @property
-    def client(self) -> Any:  # noqa: ANN401  each engine has its own
+    def client(self) -> Any:
         """The engine's own client or object: the way around vecsearch, at your own risk."""
         return None
 
@@ -215,7 +215,7 @@ class Backend(ABC, Generic[C]):
         """The rows of these ids, in any order, without those that do not exist."""
 
     @abstractmethod
-    def search(  # noqa: PLR0913  a search has this many sides
+    def search(
         self,
         queries: NDArray[np.float32],
         k: int,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from vecsearch import checks
 from vecsearch.errors import InvalidInputError, UnsupportedError, VecsearchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -59,7 +60,7 @@ class CallableModel:
         return array
 
 
-def as_model(model: Any) -> Model | None:  # noqa: ANN401
+def as_model(model: Any) -> Model | None:
     """The model that a user's argument means.
 
     An object with ``embed`` and ``embed_prompts`` is taken as it is; one with ``encode`` (sentence-transformers) serves
@@ -85,7 +86,7 @@ def as_model(model: Any) -> Model | None:  # noqa: ANN401
     raise InvalidInputError(f"{type(model).__name__} is no model; it needs .encode, .embed, or to be callable")
 
 
-def model_name(model: Any) -> str:  # noqa: ANN401
+def model_name(model: Any) -> str:
     """A name that tells one model from another, as far as the object says."""
     for attribute in ("name", "model_name", "__qualname__"):
         value = getattr(model, attribute, None)
@@ -94,7 +95,7 @@ def model_name(model: Any) -> str:  # noqa: ANN401
     return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
-def _declared_dim(model: Any) -> int | None:  # noqa: ANN401
+def _declared_dim(model: Any) -> int | None:
     for name in ("get_embedding_dimension", "get_sentence_embedding_dimension"):
         method = getattr(model, name, None)
         if callable(method):
@@ -110,7 +111,7 @@ def same_model(recorded: Mapping[str, Any] | None, model: Model | None) -> None:
     given = model.fingerprint()
     different = {key for key, value in recorded.items() if value is not None and given.get(key) not in (None, value)}
     if different:
-        key = sorted(different)[0]
+        key = min(different)
         raise InvalidInputError(
             f"the index holds vectors of the model {recorded.get('name')!r} ({key} {recorded[key]!r}), "
             f"this one is {given.get('name')!r} ({key} {given.get(key)!r})"

@@ -1,0 +1,41 @@
+"""What an index and its views have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vecsearch.backends.base import Metric
+    from vecsearch.calls import Engine
+    from vecsearch.ingest import Draft
+    from vecsearch.types import Model
+
+
+@dataclass(slots=True)
+class Handle:
+    """An engine, what is known of the index before its first row, and the model of its vectors."""
+
+    engine: Engine
+    draft: Draft
+    model: Model | None = None
+    key: str | None = None
+    label: str = ""
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the index."""
+        spec = self.engine.spec
+        return spec.metric if spec else self.draft.metric
+
+    @property
+    def dim(self) -> int | None:
+        """The width of a vector, as far as it is known."""
+        spec = self.engine.spec
+        return spec.dim if spec else self.draft.dim
+
+    @property
+    def is_patches(self) -> bool:
+        """Whether there is a row per label."""
+        spec = self.engine.spec
+        return spec.patches if spec else bool(self.draft.patches)
