@@ -105,6 +105,7 @@ CASES: tuple[Case, ...] = (
     _case(_x.not_in(["a", 1]), f"{_TEXTS} {_NUMBERS}", but="a one one_float"),
     _case(_x.not_in([True]), "false"),
     _case(_x.not_in([_NEW_YEAR]), "later"),
+    _case(_x.not_in([_NEW_YEAR, _NEW_YEAR + timedelta(days=365)]), "later"),
     _case(_x.not_in([]), _PRESENT, note="nothing is excluded: every row that has the field"),
     _case(_x.contains("a"), "list", note="membership in a list, no substrings"),
     _case(_x.contains(""), ""),
