@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 from vecsearch.backends import _storage
+from vecsearch.backends._columns import FIELDS as FORM
 from vecsearch.backends.base import Rows, Spec, Where
 from vecsearch.backends.sklearn import SklearnBackend, SklearnConfig
 from vecsearch.errors import CorruptDataError, InvalidInputError, StorageError
@@ -113,11 +115,12 @@ def test_an_empty_table_is_saved_too(folder):
 def test_opening_reads_no_row_and_a_search_few(folder, monkeypatch):
     filled(folder, 1, 1000).save()
     decoded = []
-    real = _storage.FIELDS.decode
-    monkeypatch.setattr(
-        "vecsearch.backends._storage.FIELDS",
-        _storage.FIELDS.__class__(_storage.FIELDS.encode, lambda b: decoded.append(b) or real(b), _storage.FIELDS.copy),
-    )
+
+    def decode(pieces):
+        decoded.extend(pieces)
+        return FORM.decode(pieces)
+
+    monkeypatch.setattr(_storage, "FIELDS", replace(FORM, decode=decode))
     made = opened(folder)
     made.describe()
     hits = made.search(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vecsearch.errors import CorruptDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from mmap import mmap
     from pathlib import Path
 
@@ -24,17 +23,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _DATE = "$date"
+_CHUNK_ROWS = 16_384  # decoded at once: few enough for the text of them to stay in cache
 
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[T]):
-    """How a value is written, read, and copied so that the user and the table share nothing."""
+    """How values are written, read (many at once, which is several times faster), and copied.
+
+    Copied so that the user and the table share nothing.
+    """
 
     encode: Callable[[T], bytes]
-    decode: Callable[[bytes], T]
+    decode: Callable[[list[bytes]], list[T]]
     copy: Callable[[T], T]
-    decode_all: Callable[[bytes, list[int]], list[T]] | None = None
-    """Many at once, from a blob and its offsets, where that is faster."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +49,11 @@ class Stored:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, row: int) -> bytes:
-        return self.blob[int(self.offsets[row]) : int(self.offsets[row + 1])]
+    def pieces(self, rows: slice | list[int]) -> list[bytes]:
+        """The byte strings of some rows."""
+        blob = self.blob
+        starts, stops = self.offsets[:-1][rows].tolist(), self.offsets[1:][rows].tolist()
+        return [blob[start:stop] for start, stop in zip(starts, stops, strict=True)]
 
 
 class Column(Generic[T]):
@@ -63,33 +67,21 @@ class Column(Generic[T]):
         self._stored_rows = 0 if stored is None else len(stored)
         self._tail = [] if tail is None else tail
 
-    def __getitem__(self, position: int) -> T:
-        """The table's own value: to look at, not to hand out."""
-        if self._stored is None or position >= self._stored_rows:
-            return self._tail[position - self._stored_rows]
-        return self._decoded(self._stored, self._stored[position])
-
     def take(self, positions: list[int]) -> list[T]:
         """Copies of the values at ``positions``."""
-        copy = self._form.copy
+        copy, tail, stored_rows = self._form.copy, self._tail, self._stored_rows
         if self._stored is None:
-            tail = self._tail
             return [copy(tail[position]) for position in positions]
-        return [copy(self[position]) for position in positions]
+        found = iter(self._decoded(self._stored, [position for position in positions if position < stored_rows]))
+        return [next(found) if position < stored_rows else copy(tail[position - stored_rows]) for position in positions]
 
-    def everything(self, rows: int) -> list[T]:
-        """The first ``rows`` values, the table's own."""
-        if self._stored is None:
-            return self._tail[:rows]
-        stored = self._stored
-        blob = bytes(stored.blob[:])
-        offsets = stored.offsets.tolist()
-        if self._form.decode_all is not None:
-            values = self._form.decode_all(blob, offsets)
-        else:
-            pieces = (blob[start:stop] for start, stop in pairwise(offsets))
-            values = [self._decoded(stored, piece) for piece in pieces]
-        return (values + self._tail[: max(0, rows - len(values))])[:rows]
+    def look(self, start: int, stop: int) -> Iterator[T]:
+        """The values from ``start`` to ``stop``: the table's own, not to be handed out."""
+        between = min(stop, self._stored_rows)
+        if self._stored is not None:
+            for first in range(start, between, _CHUNK_ROWS):
+                yield from self._decoded(self._stored, slice(first, min(first + _CHUNK_ROWS, between)))
+        yield from self._tail[max(0, start - self._stored_rows) : max(0, stop - self._stored_rows)]
 
     def extend(self, values: Iterable[T]) -> None:
         """Append copies of ``values``."""
@@ -100,41 +92,34 @@ class Column(Generic[T]):
         """Forget what was appended after the first ``rows``."""
         del self._tail[rows - self._stored_rows :]
 
-    def encoded(self, positions: Sequence[int]) -> Iterator[bytes]:
+    def encoded(self, positions: list[int]) -> list[bytes]:
         """The byte strings to store for the rows at ``positions``."""
-        encode, stored, stored_rows, tail = self._form.encode, self._stored, self._stored_rows, self._tail
-        for position in positions:
-            if stored is not None and position < stored_rows:
-                yield stored[position]
-            else:
-                yield encode(tail[position - stored_rows])
+        encode, tail, stored_rows = self._form.encode, self._tail, self._stored_rows
+        if self._stored is None:
+            return [encode(tail[position]) for position in positions]
+        found = iter(self._stored.pieces([position for position in positions if position < stored_rows]))
+        return [
+            next(found) if position < stored_rows else encode(tail[position - stored_rows]) for position in positions
+        ]
 
-    def _decoded(self, stored: Stored, piece: bytes) -> T:
+    def _decoded(self, stored: Stored, rows: slice | list[int]) -> list[T]:
         try:
-            return self._form.decode(piece)
+            return self._form.decode(stored.pieces(rows))
         except ValueError as error:
-            raise CorruptDataError(
-                f"{stored.path} is damaged: a row of it cannot be read ({error})", stored.path
-            ) from error
+            message = f"{stored.path} is damaged: a row of it cannot be read ({error})"
+            raise CorruptDataError(message, stored.path) from error
 
 
 def _encode_text(value: str | None) -> bytes:
     return b"" if value is None else value.encode("utf-8", "surrogatepass") + b"\n"
 
 
-def _decode_text(piece: bytes) -> str:
-    return piece[:-1].decode("utf-8", "surrogatepass")
+def _decode_ids(pieces: list[bytes]) -> list[str]:
+    return [piece[:-1].decode("utf-8", "surrogatepass") for piece in pieces]
 
 
-def _decode_document(piece: bytes) -> str | None:
-    return _decode_text(piece) if piece else None
-
-
-def _decode_texts(blob: bytes, offsets: list[int]) -> list[str]:
-    if blob.isascii():  # then characters and bytes count the same, and one decoding serves all
-        text = blob.decode("ascii")
-        return [text[start : stop - 1] for start, stop in pairwise(offsets)]
-    return [_decode_text(blob[start:stop]) for start, stop in pairwise(offsets)]
+def _decode_documents(pieces: list[bytes]) -> list[str | None]:
+    return [piece[:-1].decode("utf-8", "surrogatepass") if piece else None for piece in pieces]
 
 
 def _encode_value(value: object) -> dict[str, str]:
@@ -151,19 +136,24 @@ def _encode_fields(fields: dict[str, Any]) -> bytes:
     return _encode_text(_to_json(fields)) if fields else b""
 
 
-def _decode_fields(piece: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = _from_json(_decode_text(piece)) if piece else {}
-    for name, value in fields.items():
-        if type(value) is dict:  # no field value is an object: this is a date
-            fields[name] = datetime.fromisoformat(value[_DATE])
-    return fields
+def _decode_fields(pieces: list[bytes]) -> list[dict[str, Any]]:
+    text = b",".join([piece or b"{}" for piece in pieces]).decode("utf-8", "surrogatepass")
+    rows: list[dict[str, Any]] = _from_json(f"[{text}]")
+    if len(rows) != len(pieces):
+        raise ValueError("a line holds more than one row")
+    if _DATE in text:
+        for fields in rows:
+            for name, value in fields.items():
+                if type(value) is dict:  # no field value is an object: this is a date
+                    fields[name] = datetime.fromisoformat(value[_DATE])
+    return rows
 
 
 def _copy_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: _copy_value(value) for name, value in fields.items()}
 
 
-def _copy_value(value: Any) -> Any:  # noqa: ANN401  any metadata type
+def _copy_value(value: Any) -> Any:
     kind = type(value)
     if kind is str or kind is int or kind is float or kind is bool:
         return value
@@ -176,10 +166,10 @@ def _copy_value(value: Any) -> Any:  # noqa: ANN401  any metadata type
     return value
 
 
-def _same(value: Any) -> Any:  # noqa: ANN401  text cannot be changed by its holder
+def _same(value: Any) -> Any:
     return value
 
 
-IDS: Form[str] = Form(_encode_text, _decode_text, _same, _decode_texts)
-DOCUMENTS: Form[str | None] = Form(_encode_text, _decode_document, _same)
+IDS: Form[str] = Form(_encode_text, _decode_ids, _same)
+DOCUMENTS: Form[str | None] = Form(_encode_text, _decode_documents, _same)
 FIELDS: Form[dict[str, Any]] = Form(_encode_fields, _decode_fields, _copy_fields)

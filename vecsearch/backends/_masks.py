@@ -99,7 +99,7 @@ class _Codes:
             larger = np.empty(max(rows, 3 * self._rows // 2), dtype=np.int32)
             larger[: self._rows] = self._codes[: self._rows]
             self._codes = larger
-        coded = (self._code(column[position].get(self._field)) for position in range(self._rows, rows))
+        coded = (self._code(fields.get(self._field)) for fields in column.look(self._rows, rows))
         self._codes[self._rows : rows] = np.fromiter(coded, dtype=np.int32, count=rows - self._rows)
         self._rows = rows
 
@@ -111,7 +111,7 @@ class _Codes:
         flags = np.array([holds({field: value}) for value in values], dtype=np.bool_)
         return flags[codes]
 
-    def _code(self, value: Any) -> int:  # noqa: ANN401  any metadata type
+    def _code(self, value: Any) -> int:
         if value is None:
             return _ABSENT
         # With the type: 1, 1.0 and True are equal, and a filter tells them apart.

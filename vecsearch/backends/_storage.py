@@ -240,7 +240,7 @@ class Folder:
                 end = 0
                 ends.write(np.array([0], dtype="<u8").tobytes())
                 for start in range(0, len(positions), _CHUNK_ROWS):
-                    pieces = list(column.encoded(positions[start : start + _CHUNK_ROWS].tolist()))
+                    pieces = column.encoded(positions[start : start + _CHUNK_ROWS].tolist())
                     blob.write(b"".join(pieces))
                     lengths = np.fromiter(map(len, pieces), dtype="<u8", count=len(pieces))
                     ends.write((np.cumsum(lengths, dtype="<u8") + np.uint64(end)).tobytes())

@@ -53,7 +53,7 @@ class Lookup:
         if self._newest is None:
             with self._lock:
                 if self._newest is None:
-                    self._newest = dict(zip(self._ids.everything(self._rows), range(self._rows), strict=True))
+                    self._newest = dict(zip(self._ids.look(0, self._rows), range(self._rows), strict=True))
         return self._newest
 
     def find(self, ids: Iterable[str], rows: int) -> list[int]:

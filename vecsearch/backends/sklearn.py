@@ -187,7 +187,7 @@ class SklearnBackend(Backend[SklearnConfig]):
         """All ids and vectors, the vectors read-only; without a copy of them where no row is dead."""
         snapshot = self._opened().snapshot
         if snapshot.alive is None:
-            return snapshot.ids.everything(len(snapshot)), snapshot.vectors
+            return list(snapshot.ids.look(0, len(snapshot))), snapshot.vectors
         positions = snapshot.live()
         vectors = snapshot.vectors[positions]
         vectors.flags.writeable = False
@@ -222,8 +222,8 @@ class SklearnBackend(Backend[SklearnConfig]):
         if where.filter is None:
             return positions
         if positions is not None and len(positions) * 4 < len(snapshot):
-            holds, fields = predicate(where.filter), snapshot.fields
-            return positions[[holds(fields[position]) for position in positions.tolist()]]
+            holds = predicate(where.filter)
+            return positions[[holds(fields) for fields in snapshot.fields.take(positions.tolist())]]
         mask = self._masks.get(where.filter, snapshot)
         if positions is not None:
             return positions[mask[positions]]
