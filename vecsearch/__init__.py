@@ -1,47 +1,48 @@
-"""One ``SimilarityIndex`` over every vector engine: the same ids, the same order, the same distances."""
+"""One ``SimilarityIndex`` over every vector engine: the same ids, the same order, the same distances.
+
+Names are loaded when they are first asked for, so that ``import vecsearch`` costs next to nothing.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vecsearch import errors
-from vecsearch.errors import (
-    AccessDeniedError,
-    BackendError,
-    ClosedError,
-    ConfigError,
-    ConnectionFailedError,
-    CorruptDataError,
-    CorruptRunError,
-    ExistingIdsError,
-    FilterError,
-    IncompleteSearchError,
-    IndexExistsError,
-    IndexNotFoundError,
-    IngestError,
-    InvalidInputError,
-    MissingDependencyError,
-    MissingIdsError,
-    NotVisibleYetError,
-    RunError,
-    RunExistsError,
-    RunNotFoundError,
-    StorageError,
-    UnknownBackendError,
-    UnsupportedError,
-    VecsearchError,
-)
-from vecsearch.filters import F, Filter
-from vecsearch.index import SimilarityIndex
-from vecsearch.results import Neighbors, Ranking
-from vecsearch.runs import get_run_info, list_runs, rename_run
-from vecsearch.settings import config
-from vecsearch.similarity import compute_similarity, connect, delete_run, load_run
-from vecsearch.types import Embeddings, Health, Match, RecallReport, Receipt
-from vecsearch.views import View
-
 if TYPE_CHECKING:
     from vecsearch.duplicates import Duplicates, Unique, find_duplicates, find_unique
+    from vecsearch.errors import (
+        AccessDeniedError,
+        BackendError,
+        ClosedError,
+        ConfigError,
+        ConnectionFailedError,
+        CorruptDataError,
+        CorruptRunError,
+        ExistingIdsError,
+        FilterError,
+        IncompleteSearchError,
+        IndexExistsError,
+        IndexNotFoundError,
+        IngestError,
+        InvalidInputError,
+        MissingDependencyError,
+        MissingIdsError,
+        NotVisibleYetError,
+        RunError,
+        RunExistsError,
+        RunNotFoundError,
+        StorageError,
+        UnknownBackendError,
+        UnsupportedError,
+        VecsearchError,
+    )
     from vecsearch.exact_duplicates import find_exact_duplicates
+    from vecsearch.filters import F, Filter
+    from vecsearch.index import SimilarityIndex
+    from vecsearch.results import Neighbors, Ranking
+    from vecsearch.runs import get_run_info, list_runs, rename_run
+    from vecsearch.settings import config
+    from vecsearch.similarity import compute_similarity, connect, delete_run, load_run
+    from vecsearch.types import Embeddings, Health, Match, RecallReport, Receipt
+    from vecsearch.views import View
 
 __version__ = "0.1.0"
 
@@ -87,7 +88,6 @@ __all__ = (
     "config",
     "connect",
     "delete_run",
-    "errors",
     "find_duplicates",
     "find_exact_duplicates",
     "find_unique",
@@ -97,17 +97,32 @@ __all__ = (
     "rename_run",
 )
 
-# Loaded when first asked for, so that importing vecsearch stays quick.
-_LATER = {
-    "Duplicates": "vecsearch.duplicates",
-    "Unique": "vecsearch.duplicates",
-    "find_duplicates": "vecsearch.duplicates",
-    "find_unique": "vecsearch.duplicates",
-    "find_exact_duplicates": "vecsearch.exact_duplicates",
+_HOMES = {
+    "duplicates": "Duplicates Unique find_duplicates find_unique",
+    "errors": "AccessDeniedError BackendError ClosedError ConfigError ConnectionFailedError CorruptDataError CorruptRunError ExistingIdsError FilterError IncompleteSearchError IndexExistsError IndexNotFoundError IngestError InvalidInputError MissingDependencyError MissingIdsError NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError UnsupportedError VecsearchError",
+    "exact_duplicates": "find_exact_duplicates",
+    "filters": "F Filter",
+    "index": "SimilarityIndex",
+    "results": "Neighbors Ranking",
+    "runs": "get_run_info list_runs rename_run",
+    "settings": "config",
+    "similarity": "compute_similarity connect delete_run load_run",
+    "types": "Embeddings Health Match RecallReport Receipt",
+    "views": "View",
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_SUBMODULES = ("backends", "errors", "filters", "testing")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
+    if name in _HOME:
+        value = getattr(import_module(f"vecsearch.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _SUBMODULES:
+        return import_module(f"vecsearch.{name}")
     raise AttributeError(f"module 'vecsearch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})
