@@ -82,7 +82,7 @@ class Engine:
         self._set(spec)
 
     def _set(self, spec: Spec | None) -> None:
-        self.spec = spec
+        self.spec = self.backend.spec = spec
         self.capabilities: Capabilities = self.backend.capabilities
         patches, ours = (spec.patches, spec.ours) if spec else (False, True)
         self.codec = Codec(self.capabilities, patches=patches, ours=ours)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -169,28 +170,18 @@ class Codec:
         return Where(None if ids is None else self.ids(ids), engine_filter)
 
     def _condition(self, leaf: Condition) -> Filter:
-        if leaf.field == SAMPLE:
+        """A leaf in the engine's fields. Leaves of a normal form have members of one kind."""
+        if leaf.field == SAMPLE or (self._keeps_all and not self._list_fields):
             return leaf
         if leaf.op == "exists":
             if self._list_fields:
-                return Condition(_FIELDS, "contains", leaf.field, leaf.negated)
-            if self._keeps_all:
-                return leaf
-            names = (leaf.field, leaf.field + _UTC, leaf.field + _KEPT)
-            either = filters.Or(tuple(Condition(name, "exists", value=True) for name in names))
-            return ~either if leaf.negated else either
-        members: tuple[Any, ...] = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
-        for value in members:
+                return Condition(_FIELDS, "contains", leaf.field)
+            return filters.Or(tuple(Condition(leaf.field + suffix, "exists") for suffix in ("", _UTC, _KEPT)))
+        for value in leaf.members:
             # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
             if isinstance(value, int) and abs(value) > self._max_int - (self._max_int < MAX_INT64):
                 raise UnsupportedError(f"this engine compares integers up to {self._max_int - 1} only, not {value}")
-        if "datetime" in self._types:
+        if "datetime" in self._types or not isinstance(leaf.members[0], datetime):
             return leaf
-        moments = [value for value in members if isinstance(value, datetime)]
-        if not moments:
-            return leaf
-        if leaf.op not in ("in", "not_in"):
-            return Condition(leaf.field + _UTC, leaf.op, microseconds(moments[0]), leaf.negated)
-        native = Condition(leaf.field, leaf.op, tuple(v for v in members if not isinstance(v, datetime)))
-        shadow = Condition(leaf.field + _UTC, leaf.op, tuple(microseconds(moment) for moment in moments))
-        return ~(native | shadow) if leaf.negated else native | shadow
+        moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))
+        return replace(leaf, field=leaf.field + _UTC, value=moments if isinstance(leaf.value, tuple) else moments[0])

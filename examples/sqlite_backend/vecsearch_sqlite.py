@@ -74,7 +74,6 @@ class SQLiteBackend(Backend[SQLiteConfig]):
         super().__init__(config)
         self._index = config.index_name or "vecsearch"
         self._connection: sqlite3.Connection | None = None
-        self._spec: Spec | None = None
 
     @property
     def client(self) -> sqlite3.Connection:
@@ -92,15 +91,15 @@ class SQLiteBackend(Backend[SQLiteConfig]):
         """The row of this index in the table of indexes."""
         found = self.client.execute("SELECT dim, metric, patches, maker FROM collection WHERE name = ?", [self._index])
         row = found.fetchone()
-        self._spec = None if row is None else Spec(row[0], row[1], bool(row[2]), row[3] == "vecsearch")
-        return self._spec
+        self.spec = None if row is None else Spec(row[0], row[1], bool(row[2]), row[3] == "vecsearch")
+        return self.spec
 
     def create(self, spec: Spec) -> None:
         """Add this index to the table of indexes."""
         row = (self._index, spec.dim, spec.metric, spec.patches, "vecsearch")
         with self.client as transaction:
             transaction.execute("INSERT INTO collection VALUES (?, ?, ?, ?, ?)", row)
-        self._spec = spec
+        self.spec = spec
 
     def upsert(self, rows: Rows) -> None:
         """Replace whole rows, their fields and documents included, in one transaction."""
@@ -154,7 +153,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
         scores = {"cosine": 1.0 - distances, "euclidean": distances**2, "dotproduct": -distances}[metric]
         found = self.fetch([candidates.ids[p] for p in np.unique(positions)], include)
         place = {row_id: p for p, row_id in enumerate(found.ids)}
-        return Hits(list(scores), [_picked(found, [place[candidates.ids[p]] for p in row]) for row in positions])
+        return Hits(list(scores), [found.take([place[candidates.ids[p]] for p in row]) for row in positions])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
         """Every row in ascending order of ids, each batch a query of its own, so that writes may come between."""
@@ -178,7 +177,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
                 "DELETE FROM collection WHERE name = ?",
             ):
                 transaction.execute(statement, [self._index])
-        self._spec = None
+        self.spec = None
 
     def close(self) -> None:
         """Close the file."""
@@ -187,7 +186,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
             self._connection = None
 
     def _known(self) -> Spec:
-        spec = self._spec or self.describe()
+        spec = self.spec or self.describe()
         if spec is None:
             raise _NoIndexError(f"there is no index {self._index!r} in {self.config.path}")
         return spec
@@ -256,11 +255,3 @@ def compile_filter(tree: Filter, parameters: list[Any]) -> str:
 
 def _json(ids: Sequence[str]) -> str:
     return json.dumps(list(ids))
-
-
-def _picked(rows: Rows, places: list[int]) -> Rows:
-    def pick(column: list[Any] | None) -> list[Any] | None:
-        return None if column is None else [column[place] for place in places]
-
-    ids = [rows.ids[place] for place in places]
-    return Rows(ids, None if rows.vectors is None else rows.vectors[places], pick(rows.fields), pick(rows.documents))

@@ -148,6 +148,15 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, positions: Sequence[int]) -> Rows:
+        """The rows at these positions, in this order."""
+
+        def part(column: list[Any] | None) -> list[Any] | None:
+            return None if column is None else [column[position] for position in positions]
+
+        vectors = None if self.vectors is None else self.vectors[list(positions)]
+        return Rows([self.ids[position] for position in positions], vectors, part(self.fields), part(self.documents))
+
 
 @dataclass(slots=True)
 class Hits:
@@ -161,7 +170,8 @@ class Hits:
 class Where:
     """Which rows: those named by ``ids`` (``None``: all) for which ``filter`` holds (``None``: all).
 
-    ``filter`` is in normal form (``vecsearch.filters.normal_form``): conditions, each possibly negated, and/or.
+    ``filter`` is in normal form (``vecsearch.filters.normal_form``): conditions, each possibly negated and each with
+    values of one kind, joined by and/or; never a constant.
     """
 
     ids: Sequence[str] | None = None
@@ -172,7 +182,10 @@ C = TypeVar("C", bound=BackendConfig)
 
 
 class Backend(ABC, Generic[C]):
-    """An engine, as thirteen primitives. One instance serves one index; calls may come from several threads.
+    """An engine, as a dozen primitives. One instance serves one index; calls may come from several threads.
+
+    ``describe`` or ``create`` is always called before any other primitive, and ``spec`` holds what they settled. Where
+    an index has vanished, primitives raise (fault ``not_found``).
 
     Raise the client's own exceptions: ``errors`` says what each means, and the caller in front retries, translates and
     names the operation. The most derived class in ``errors`` wins.
@@ -185,6 +198,9 @@ class Backend(ABC, Generic[C]):
     errors: ClassVar[Mapping[type[Exception], Fault]] = {}
     search_params: ClassVar[frozenset[str]] = frozenset()
     """The names that ``params=`` and the setting ``search_params`` may hold."""
+
+    spec: Spec | None = None
+    """What the index is; set by the caller after ``describe`` and ``create``."""
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -204,7 +220,7 @@ class Backend(ABC, Generic[C]):
 
     @abstractmethod
     def upsert(self, rows: Rows) -> None:
-        """Write whole rows: a row of the same id is replaced, all of it, fields and document included."""
+        """Write whole rows, every column given: a row of the same id is replaced, fields and document included."""
 
     @abstractmethod
     def delete(self, ids: Sequence[str]) -> None:
