@@ -162,7 +162,7 @@ def test_a_brain_config_works_as_it_is(make):
     explanation = config.explain()
     assert explanation.ignored == ("default_visualization_method", "visualization_methods", "default_brain_method")
     assert SECRET not in str(explanation)
-    with pytest.raises(UnknownBackendError, match="no backend or profile 'redis'"):
+    with pytest.raises(UnknownBackendError, match="the profile 'redis' needs a 'type'"):
         config.resolve("redis", {})
 
 
@@ -344,7 +344,7 @@ def test_rules_over_several_fields(make):
             r"'prod' has the type 'pinecne' \(file .*\), which is no backend; did you mean 'pinecone'",
         ),
         ({"type": 3}, "has the type 3"),
-        ({"url": "x"}, r"did you mean 'prod'\?.*The profile is named, but has no 'type'"),
+        ({"url": "x"}, r"the profile 'prod' needs a 'type', since no backend has that name \(known: pinecone"),
     ],
 )
 def test_a_profile_needs_a_known_type(make, entry, reason):
@@ -381,6 +381,12 @@ def test_a_configuration_object_takes_the_place_of_arguments(make):
         config.resolve(QdrantConfig(url="object"), {"port": 1})
     secret = config.resolve(QdrantConfig(api_key=SecretStr(SECRET)), {})
     assert secret.config.api_key.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("backend", [3, ["qdrant"], Qdrant])
+def test_a_backend_is_a_name_or_a_configuration(make, backend):
+    with pytest.raises(ConfigError, match="by its name or its configuration object, not by"):
+        make().resolve(backend, {})
 
 
 def test_metric_in_a_layer(make):

@@ -64,6 +64,8 @@ def resolve(
     if isinstance(profile, BackendConfig):
         first = _from_object(profile, first)
         profile = registry.name_of(type(profile))
+    if profile is not None and not isinstance(profile, str):
+        raise ConfigError(f"a backend is given by its name or its configuration object, not by {profile!r}")
     plan = Plan.make(snapshot, profile, recorded_backend)
     if plan.refusal():
         raise UnknownBackendError(plan.refusal())
@@ -138,10 +140,11 @@ class Plan:
         known = registry.names()
         if given is None and profile not in known:
             if recorded_backend is None:
-                close = nearest(profile, snapshot.names())
-                hint = " The profile is named, but has no 'type'." if profile in snapshot.profiles else ""
-                names = ", ".join(snapshot.names())
-                raise UnknownBackendError(f"no backend or profile {profile!r}{close} (known: {names}){hint}{chooser}")
+                if profile in snapshot.profiles:
+                    message = f"the profile {profile!r} needs a 'type', since no backend has that name"
+                else:
+                    message = f"no backend or profile {profile!r}{nearest(profile, snapshot.names())}"
+                raise UnknownBackendError(f"{message} (known: {', '.join(snapshot.names())}){chooser}")
             profile = backend = recorded_backend
         if not isinstance(backend, str) or backend not in known:
             layer = RECORD if given is None else given.layer
