@@ -246,8 +246,8 @@ def _without_leftovers(snapshot: Snapshot) -> Snapshot:
 def _with_room(buffer: NDArray[S], used: int, wanted: int) -> NDArray[S]:
     if len(buffer) >= wanted:
         return buffer
-    # Half as much again: appending stays linear, and pages not yet written cost no memory.
-    larger = np.empty((max(wanted, used + used // 2), *buffer.shape[1:]), dtype=buffer.dtype)
+    # Twice as much: appending stays linear, and pages not yet written cost no memory.
+    larger = np.empty((max(wanted, 2 * used), *buffer.shape[1:]), dtype=buffer.dtype)
     larger[:used] = buffer[:used]
     return larger
 

@@ -80,12 +80,15 @@ class SklearnBackend(Backend[SklearnConfig]):
 
     def describe(self) -> Spec | None:
         """The spec of the index in memory or in the folder, which is opened (not read) by asking."""
-        with self._lock:
-            if self._closed:
-                raise ClosedError("this index was closed; open it again with load_run")
-            if self._table is None:
-                self._open()
-            return None if self._table is None else self._table.spec
+        table = self._table
+        if table is None:  # else without the lock, which a save may hold for long
+            with self._lock:
+                if self._closed:
+                    raise ClosedError("this index was closed; open it again with load_run")
+                if self._table is None:
+                    self._open()
+                table = self._table
+        return None if table is None else table.spec
 
     def create(self, spec: Spec) -> None:
         """Make an empty index; nothing is written before ``save()``."""
@@ -175,8 +178,7 @@ class SklearnBackend(Backend[SklearnConfig]):
             if self.unsaved:
                 raise InvalidInputError("there are unsaved changes, which reload() would lose: save() them first")
             if self._folder is not None:
-                self._forget()
-                self.describe()
+                self._open()
 
     def verify(self) -> None:
         """Compare every saved byte with its checksum; raises ``CorruptDataError`` naming a damaged file."""
@@ -204,7 +206,8 @@ class SklearnBackend(Backend[SklearnConfig]):
         return table
 
     def _open(self) -> None:
-        found = None if self._folder is None else self._folder.open()
+        found = None if self._folder is None else self._folder.open()  # first: what is damaged changes nothing here
+        self._forget()
         if found is not None:
             self._saved, snapshot = found
             self._saved_version = snapshot.version
