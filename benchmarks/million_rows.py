@@ -99,6 +99,17 @@ def write(path, rows, dim):
     return {"times": clock.lines, "resident MiB": {"after the upserts": memory, "after all": resident()}}
 
 
+def cold(path, dim):
+    """Opened and searched once, the files not in the page cache of the system."""
+    for file in path.iterdir():
+        with file.open("rb") as handle:
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    clock, made = Clock(), opened(path)
+    query = np.random.default_rng(1).standard_normal((1, dim), dtype=np.float32)
+    clock("open + first search, nothing cached by the system", lambda: search(made, query))
+    return {"times": clock.lines, "resident MiB": {}}
+
+
 def read(path, dim):
     clock = Clock()
     query = np.random.default_rng(1).standard_normal((1, dim), dtype=np.float32)
@@ -131,15 +142,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--step", choices=["write", "read"])
+    parser.add_argument("--step", choices=["write", "read", "cold"])
     parser.add_argument("--path", type=Path)
     options = parser.parse_args()
     if options.step:
-        step = (
-            write(options.path, options.rows, options.dim)
-            if options.step == "write"
-            else read(options.path, options.dim)
+        arguments = (
+            (options.path, options.rows, options.dim) if options.step == "write" else (options.path, options.dim)
         )
+        step = {"write": write, "read": read, "cold": cold}[options.step](*arguments)
         step["peak MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(step))
         return
@@ -149,7 +159,7 @@ def main():
     print(f"- {options.rows:,} rows x {options.dim} float32, two fields a row, no documents")
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "table"
-        for step in ("write", "read"):
+        for step in ("write", "read", "cold"):
             command = [sys.executable, __file__, "--step", step, "--path", str(path)]
             command += ["--rows", str(options.rows), "--dim", str(options.dim)]
             answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603  this file
@@ -158,7 +168,8 @@ def main():
             for what, seconds in found["times"].items():
                 print(f"| {what} | {seconds:.4f} |")
             sizes = [f"{what} {size:.0f} MiB" for what, size in found["resident MiB"].items()]
-            print(f"\nResident: {', '.join(sizes)}; peak {found['peak MiB']:.0f} MiB.")
+            sizes.append(f"peak {found['peak MiB']:.0f} MiB")
+            print(f"\nResident: {', '.join(sizes)}.")
         size = sum(file.stat().st_size for file in path.iterdir()) / 2**20
         print(f"\nOn disk: {size:.0f} MiB.")
 
