@@ -99,7 +99,13 @@ __all__ = (
 
 _HOMES = {
     "duplicates": "Duplicates Unique find_duplicates find_unique",
-    "errors": "AccessDeniedError BackendError ClosedError ConfigError ConnectionFailedError CorruptDataError CorruptRunError ExistingIdsError FilterError IncompleteSearchError IndexExistsError IndexNotFoundError IngestError InvalidInputError MissingDependencyError MissingIdsError NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError UnsupportedError VecsearchError",
+    "errors": (
+        "AccessDeniedError BackendError ClosedError ConfigError ConnectionFailedError CorruptDataError "
+        "CorruptRunError ExistingIdsError FilterError IncompleteSearchError IndexExistsError "
+        "IndexNotFoundError IngestError InvalidInputError MissingDependencyError MissingIdsError "
+        "NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError "
+        "UnsupportedError VecsearchError"
+    ),
     "exact_duplicates": "find_exact_duplicates",
     "filters": "F Filter",
     "index": "SimilarityIndex",

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from pydantic import SecretStr
 
 from vecsearch import filters
 from vecsearch.backends.base import Backend, BackendConfig, Capabilities, Part, Score, Spec, Where
@@ -27,6 +26,7 @@ from vecsearch.errors import (
     UnsupportedError,
     VecsearchError,
 )
+from vecsearch.masking import MASK, secret_values, without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,11 +149,10 @@ class Engine:
 
     def without_secrets(self, text: str) -> str:
         """``text`` with every secret of the configuration masked."""
-        for name in type(self.config).secret_fields():
-            value = getattr(self.config, name)
-            if isinstance(value, SecretStr) and value.get_secret_value():
-                text = text.replace(value.get_secret_value(), "**********")
-        return text
+        for name in self.config.secret_fields():
+            for secret in filter(None, secret_values(getattr(self.config, name))):
+                text = text.replace(secret, MASK)
+        return without_userinfo(text, f"{MASK}@")  # type: ignore[no-any-return]
 
     # ---- life cycle
 

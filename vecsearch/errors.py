@@ -156,8 +156,8 @@ class IngestError(BackendError):
     """A write stopped part way.
 
     ``written`` is the number of rows that are in the index; ``failed`` lists the row ranges ``(start, stop)`` that were
-    tried and refused; ``remaining`` lists every range that is not in the index, in the order of the input; ``checkpoint``
-    is the path to resume from, or ``None``.
+    tried and refused; ``remaining`` lists every range that is not in the index, in the order of the input;
+    ``checkpoint`` is the path to resume from, or ``None``.
     """
 
     def __init__(

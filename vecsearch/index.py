@@ -14,7 +14,7 @@ from vecsearch.masking import public_config
 from vecsearch.models.base import same_model
 from vecsearch.results import html_table, object_array
 from vecsearch.scopes import Scope
-from vecsearch.types import Embeddings, MetadataMode, OnExisting, OnMissing, Receipt
+from vecsearch.types import Embeddings, IndexConfig, MetadataMode, OnExisting, OnMissing, Receipt
 from vecsearch.views import View
 
 if TYPE_CHECKING:
@@ -68,7 +68,15 @@ class SimilarityIndex(View):
     @property
     def config(self) -> IndexConfig:
         """What the index is and how it is configured; never its secrets."""
-        return IndexConfig(self)
+        record, model = self.model_record, self._handle.model
+        return IndexConfig(
+            method=self._engine.name,
+            metric=self.metric,
+            model=record["name"] if record else None,
+            patches_field=self.patches_field,
+            supports_prompts=bool(model and model.supports_prompts),
+            settings=public_config(self._engine.config),
+        )
 
     @property
     def client(self) -> Any:
@@ -320,31 +328,3 @@ class SimilarityIndex(View):
     def _repr_html_(self) -> str:
         facts = {"key": self.key, "backend": self._engine.name, "metric": self.metric, "dim": self.dim}
         return html_table([facts], "SimilarityIndex")
-
-
-class IndexConfig:
-    """What an index is, and its public settings as attributes; never its secrets."""
-
-    def __init__(self, index: SimilarityIndex) -> None:
-        engine = index._engine  # noqa: SLF001  one subject in two classes
-        record = index.model_record
-        self.method = engine.name
-        """The backend."""
-        self.metric = index.metric
-        self.dim = index.dim
-        self.model = record["name"] if record else None
-        """The name of the model whose vectors the index holds."""
-        model = index.get_model()
-        self.supports_prompts = bool(model and model.supports_prompts)
-        self.patches_field = index.patches_field
-        self._settings = public_config(engine.config)
-
-    def __getattr__(self, name: str) -> Any:
-        settings = self.__dict__.get("_settings", {})
-        if name in settings:
-            return settings[name]
-        raise AttributeError(f"the configuration has no public setting {name!r}; it has {', '.join(sorted(settings))}")
-
-    def __repr__(self) -> str:
-        shown = {name: value for name, value in vars(self).items() if not name.startswith("_")} | self._settings
-        return f"IndexConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

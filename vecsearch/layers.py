@@ -16,7 +16,6 @@ from typing import Any
 from vecsearch import registry
 from vecsearch.registry import nearest
 
-DEFAULT_BACKEND = "sklearn"
 PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 TOP_LEVEL = ("default_similarity_backend", "similarity_backends")
 ENV_HOME = "VECSEARCH_HOME"
@@ -99,7 +98,7 @@ def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence
         file = Setting("config file", path, "argument")
     elif environ.get(ENV_PATH):
         file = Setting("config file", Path(environ[ENV_PATH]).expanduser(), f"environment {ENV_PATH}")
-    default = Setting("default_similarity_backend", DEFAULT_BACKEND, "default")
+    default = Setting("default_similarity_backend", registry.DEFAULT, "default")
     snapshot = Snapshot(environ, home, file, default)
 
     content = _read_file(snapshot, required=file.layer != home.layer)

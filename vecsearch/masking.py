@@ -6,7 +6,7 @@ import logging
 import re
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -33,12 +33,6 @@ def is_secret(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return any(is_secret(info.annotation) for info in annotation.model_fields.values())
     return any(is_secret(part) for part in get_args(annotation))
-
-
-def secret_fields(model: type[BackendConfig]) -> frozenset[str]:
-    """The fields of a model that hold secrets, at any depth."""
-    nested = (name for name, info in model.model_fields.items() if is_secret(info.annotation))
-    return model.secret_fields().union(nested)
 
 
 def is_reference(value: object) -> bool:
@@ -88,7 +82,7 @@ def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> 
 
     Only what a model is known to hold openly is shown: a misspelt ``api_keey`` is a secret as well.
     """
-    if model is None or field is None or field in secret_fields(model):
+    if model is None or field is None or field in model.secret_fields():
         if isinstance(value, Mapping):
             return {key: masked(None, None, part) for key, part in value.items()}
         return value if value is None or is_reference(value) else MASK
@@ -99,10 +93,19 @@ def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> 
 
 def public_config(config: BackendConfig) -> dict[str, Any]:
     """The settings of a run record, ready for JSON: what was set, without secrets and without ``user:password@``."""
-    shown = config.model_fields_set - secret_fields(type(config))
+    shown = config.model_fields_set - config.secret_fields()
     settings = config.model_dump(mode="json", include=set(shown), exclude_none=True)
     stripped: dict[str, Any] = without_userinfo(settings)
     return stripped
+
+
+def secret_values(value: Any) -> Iterator[str]:
+    """The secret texts in a value, at any depth."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from secret_values(part)
 
 
 def world_readable(path: Path) -> bool:
@@ -135,7 +138,7 @@ __all__ = (
     "is_secret",
     "masked",
     "public_config",
-    "secret_fields",
+    "secret_values",
     "warn_exposed",
     "without_userinfo",
     "world_readable",

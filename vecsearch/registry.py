@@ -38,6 +38,7 @@ class BuiltIn(NamedTuple):
     """The package that it imports."""
 
 
+DEFAULT = "sklearn"
 BUILT_IN: Mapping[str, BuiltIn] = {
     "sklearn": BuiltIn("vecsearch.backends.sklearn:SklearnBackend", None, None),
 }

@@ -15,7 +15,7 @@ from vecsearch import registry
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Metric
 from vecsearch.errors import ConfigError, UnknownBackendError
 from vecsearch.layers import ENV_ALLOWED, Layer, Setting, Snapshot, environment_name
-from vecsearch.masking import dereference, is_reference, masked, secret_fields, warn_exposed
+from vecsearch.masking import dereference, is_reference, masked, warn_exposed
 from vecsearch.registry import nearest
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Plan:
 
     def _values(self, chosen: Mapping[str, Setting]) -> tuple[dict[str, Any], list[str]]:
         """The values with JSON read and references followed, and what went wrong with that."""
-        secret = secret_fields(self.model)
+        secret = self.model.secret_fields()
         data: dict[str, Any] = {}
         problems: list[str] = []
         for name, setting in chosen.items():
@@ -274,7 +274,7 @@ class Plan:
                 f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {self.snapshot.path.value}"
             )
         setting = chosen[name]
-        if name in secret_fields(self.model):  # a validator's own message could quote it
+        if name in self.model.secret_fields():  # a validator's own message could quote it
             return f"{self.where(setting)} is not valid: it must be {_KINDS.get(error['type'], 'as documented')}"
         shown = masked(self.model, name, setting.value)
         return f"{self.where(setting)}: {message[:1].lower()}{message[1:]}, not {shown!r}"
@@ -300,7 +300,7 @@ class Plan:
     def exposed(self) -> dict[str, list[Setting]]:
         """The secrets that stand in plain text in a file, by file."""
         found: dict[str, list[Setting]] = {}
-        for name in sorted(secret_fields(self.model) & self.chosen.keys()):
+        for name in sorted(self.model.secret_fields() & self.chosen.keys()):
             setting = self.chosen[name]
             parts = setting.value.values() if isinstance(setting.value, Mapping) else [setting.value]
             if setting.path is not None and not all(is_reference(part) for part in parts):

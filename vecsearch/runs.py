@@ -23,8 +23,10 @@ from vecsearch.errors import CorruptRunError, InvalidInputError, RunError, RunEx
 from vecsearch.files import atomic_write, fsync_directory, locked, storage_errors
 from vecsearch.registry import nearest
 
+from vecsearch.types import IndexConfig
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 FORMAT_VERSION = 1
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -39,51 +41,6 @@ def _version() -> str:
         return version("vecsearch")
     except PackageNotFoundError:  # a source tree that was never installed
         return "unknown"
-
-
-class RunConfig:
-    """How an index was made, by attributes: ``method`` (the backend), ``model``, ``metric``, ``patches_field``,
-    ``supports_prompts``, and each of the backend's recorded settings. Never a secret.
-    """  # noqa: D205  the list is the summary
-
-    def __init__(
-        self,
-        *,
-        method: str,
-        metric: str,
-        model: str | None,
-        patches_field: str | None,
-        supports_prompts: bool,
-        settings: Mapping[str, Any],
-    ) -> None:
-        own = {
-            "method": method,
-            "metric": metric,
-            "model": model,
-            "patches_field": patches_field,
-            "supports_prompts": supports_prompts,
-        }
-        self.__dict__.update({**settings, **own})
-
-    method: str
-    metric: str
-    model: str | None
-    patches_field: str | None
-    supports_prompts: bool
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"this run recorded no {name!r}; it has {', '.join(sorted(self.__dict__))}")
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"the configuration of a run is a record, {name!r} cannot be changed")
-
-    def __repr__(self) -> str:
-        return f"RunConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunConfig) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]  # settings hold lists
 
 
 class RunInfo(BaseModel):
@@ -111,10 +68,10 @@ class RunInfo(BaseModel):
     supports_prompts: bool = False
 
     @property
-    def config(self) -> RunConfig:
+    def config(self) -> IndexConfig:
         """The configuration by attributes, as FiftyOne's code reads it: ``info.config.supports_prompts``."""
         name = None if self.model is None else self.model.get("name")
-        return RunConfig(
+        return IndexConfig(
             method=self.backend,
             metric=self.metric,
             model=None if name is None else str(name),
@@ -366,7 +323,6 @@ def _with_path(recorded: dict[str, JsonValue], change: Callable[[str], str]) -> 
 
 
 __all__ = (
-    "RunConfig",
     "RunInfo",
     "check_key",
     "corrupt_runs",

@@ -6,7 +6,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from vecsearch import checks, given, ingest, runs
+from vecsearch import checks, given, ingest, registry, runs
 from vecsearch import settings as layers
 from vecsearch.backends.base import METRICS, BackendConfig, Metric, Spec
 from vecsearch.calls import Engine
@@ -95,7 +95,7 @@ def compute_similarity(
     engine = None
     made = False
     try:
-        engine = Engine(resolved.backend_class(config))
+        engine = _opened(resolved, config)
         made = _created(
             engine, draft, attach=embeddings is False and config.index_name is not None, if_exists=if_exists
         )
@@ -135,7 +135,7 @@ def load_run(
     resolved = layers.resolve(
         info.profile if backend is None else backend, settings, recorded=info.settings, recorded_backend=info.backend
     )
-    engine = Engine(resolved.backend_class(resolved.config))
+    engine = _opened(resolved, resolved.config)
     try:
         _agreeing(engine, info)
         draft = Draft(info.metric, info.dim, info.patches or None)
@@ -161,7 +161,7 @@ def connect(
     config = resolved.config
     if "path" in type(config).model_fields and getattr(config, "path", None) is None:
         config = config.model_copy(update={"path": str(layers.config.home / "data" / resolved.backend / index_name)})
-    engine = Engine(resolved.backend_class(config))
+    engine = _opened(resolved, config)
     try:
         draft = _found(engine, index_name)
         the_model = as_model(model)
@@ -190,12 +190,17 @@ def delete_run(key: str, *, cleanup: bool = False) -> None:
         return
     resolved = layers.resolve(info.profile, {}, recorded=info.settings, recorded_backend=info.backend)
     if cleanup or resolved.backend_class.capabilities.local:
-        engine = Engine(resolved.backend_class(resolved.config))
+        engine = _opened(resolved, resolved.config)
         try:
             engine.drop()
         finally:
             engine.close()
     runs.delete_record(key, only=info)
+
+
+def _opened(resolved: Resolved, config: BackendConfig) -> Engine:
+    with registry.importing(resolved.backend):
+        return Engine(resolved.backend_class(config))
 
 
 def _agreeing(engine: Engine, info: RunInfo) -> None:

@@ -120,6 +120,55 @@ class RecallReport:
     p95_ms: float
 
 
+class IndexConfig:
+    """How an index is made, by attributes; never a secret.
+
+    ``method`` (the backend), ``model``, ``metric``, ``patches_field``, ``supports_prompts``, and each of the backend's
+    public settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        metric: str,
+        model: str | None,
+        patches_field: str | None,
+        supports_prompts: bool,
+        settings: Mapping[str, Any],
+    ) -> None:
+        own = {
+            "method": method,
+            "metric": metric,
+            "model": model,
+            "patches_field": patches_field,
+            "supports_prompts": supports_prompts,
+        }
+        self.__dict__.update({**settings, **own})
+
+    method: str
+    metric: str
+    model: str | None
+    patches_field: str | None
+    supports_prompts: bool
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the configuration has no public setting {name!r}; it has {', '.join(sorted(self.__dict__))}"
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"the configuration is a record, {name!r} cannot be changed")
+
+    def __repr__(self) -> str:
+        return f"IndexConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IndexConfig) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # settings hold lists
+
+
 class Model(Protocol):
     """What turns samples and prompts into vectors."""
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
+
+from vecsearch.masking import is_secret, without_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,11 +75,11 @@ class BackendConfig(BaseModel):
     @classmethod
     def secret_fields(cls) -> frozenset[str]:
         """The names of the settings that are never recorded or shown."""
-        return frozenset(
-            name
-            for name, info in cls.model_fields.items()
-            if info.annotation is SecretStr or SecretStr in get_args(info.annotation)
-        )
+        return frozenset(name for name, info in cls.model_fields.items() if is_secret(info.annotation))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Only what was set; passwords in URLs are masked."""
+        return ((name, without_userinfo(getattr(self, name), "***@")) for name in sorted(self.model_fields_set))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
