@@ -80,7 +80,7 @@ def test_the_configuration_by_attributes(home):
     assert (config.patches_field, config.url, config.hosts) == (None, "u", ["a"])
     assert config == runs.get_run_info("gt_sim").config
     assert "url='u'" in repr(config)
-    with pytest.raises(AttributeError, match="recorded no 'api_key'; it has hosts, method"):
+    with pytest.raises(AttributeError, match="no public setting 'api_key'; it has hosts, method"):
         _ = config.api_key
     with pytest.raises(AttributeError, match="cannot be changed"):
         config.url = "v"

@@ -22,7 +22,6 @@ from vecsearch.backends.base import Metric  # noqa: TC001  pydantic reads it
 from vecsearch.errors import CorruptRunError, InvalidInputError, RunError, RunExistsError, RunNotFoundError
 from vecsearch.files import atomic_write, fsync_directory, locked, storage_errors
 from vecsearch.registry import nearest
-
 from vecsearch.types import IndexConfig
 
 if TYPE_CHECKING:
