@@ -129,7 +129,7 @@ def ordinary_norms(norms: Float64) -> NDArray[np.bool_]:
 def unit_rows(block: Float32, norms: Float64, out: Float32 | None = None) -> Float32:
     """``row / ‖row‖`` in float32, for a C-contiguous block and its norms; meaningless at norms that are not ordinary."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        inverse = (1.0 / norms).astype(np.float32)
+        inverse = np.reciprocal(norms).astype(np.float32)
         unit: Float32 = np.multiply(block, inverse[:, None], out=out)
     return unit
 
@@ -166,49 +166,51 @@ class Side:
         if ready and metric == "cosine" and self.norms is not None:
             self._units = unit_rows(np.ascontiguousarray(rows), self.norms)
 
-    def gather(self, index: Int64) -> tuple[Float32, Float64 | None]:
-        """The rows at ``index`` as the metric compares them, and under cosine their norms."""
-        # mode="clip" lets take write without a second buffer; the indices are ours and in range.
+    def gather(self, index: Int64, out: Float32) -> tuple[Float32, Float64 | None]:
+        """The rows at ``index`` as the metric compares them, in ``out``, and under cosine their norms."""
+        out = out[: len(index)]
+        ready = self._units is not None
+        # mode="clip" lets take write straight to out; the indices are ours and in range.
+        np.take(self.rows if self._units is None else self._units, index, axis=0, out=out, mode="clip")
         if self.metric != "cosine":
-            return np.take(self.rows, index, axis=0, mode="clip"), None
-        if self._units is not None and self.norms is not None:
-            return np.take(self._units, index, axis=0, mode="clip"), self.norms[index]
-        block = np.take(self.rows, index, axis=0, mode="clip")
-        norms = norms_of(block) if self.norms is None else self.norms[index]
-        return unit_rows(block, norms, out=block), norms
+            return out, None
+        norms = norms_of(out) if self.norms is None else self.norms[index]
+        return out if ready else unit_rows(out, norms, out=out), norms
 
 
 def aligned_distances(x: Side, y: Side, i: Int64, j: Int64) -> Float64:
     """Distance of ``x.rows[i[t]]`` from ``y.rows[j[t]]`` for each t, float64 (len(i),), in L2-sized chunks."""
-    metric = x.metric
     distances = np.empty(len(i))
-    step = max(1, CHUNK // x.rows.shape[1])
-    for start in range(0, len(i), step):
-        part = slice(start, start + step)
-        if metric == "dotproduct":
-            distances[part] = _wide_distances(x.gather(i[part])[0], y.gather(j[part])[0], metric)
-        else:
-            distances[part] = _difference_distances(x, y, i[part], j[part])
+    width = x.rows.shape[1]
+    step = max(1, min(len(i), CHUNK // width))
+    left, right = np.empty((2, step, width), dtype=np.float32)
+    chunk = _wide_chunk if x.metric == "dotproduct" else _difference_chunk
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for start in range(0, len(i), step):
+            part = slice(start, start + step)
+            distances[part] = chunk(x, y, i[part], j[part], left, right)
     return distances
 
 
-def _difference_distances(x: Side, y: Side, i: Int64, j: Int64) -> Float64:
-    left, left_norms = x.gather(i)
-    right, right_norms = y.gather(j)
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = sums_of_squares(np.subtract(left, right, out=left))
+def _wide_chunk(x: Side, y: Side, i: Int64, j: Int64, left: Float32, right: Float32) -> Float64:
+    return _wide_distances(x.gather(i, left)[0], y.gather(j, right)[0], x.metric)
+
+
+def _difference_chunk(x: Side, y: Side, i: Int64, j: Int64, left: Float32, right: Float32) -> Float64:
+    left, left_norms = x.gather(i, left)
+    right, right_norms = y.gather(j, right)
+    squares = sums_of_squares(np.subtract(left, right, out=left))
     if left_norms is None or right_norms is None:
         trusted = (squares > _SQUARE_SMALL) & (squares < _SQUARE_LARGE)
         distances = np.sqrt(squares.astype(np.float64))
     else:
         trusted = squares > _UNIT_SQUARE_SMALL
-        for norms in (left_norms, right_norms):
-            trusted &= ordinary_norms(norms)
+        trusted &= ordinary_norms(left_norms)
+        trusted &= ordinary_norms(right_norms)
         distances = 0.5 * squares.astype(np.float64)
     odd = np.flatnonzero(~trusted)
     if odd.size:
-        with np.errstate(over="ignore", invalid="ignore"):
-            distances[odd] = _wide_distances(x.rows[i[odd]], y.rows[j[odd]], x.metric)
+        distances[odd] = _wide_distances(x.rows[i[odd]], y.rows[j[odd]], x.metric)
     return distances
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Exact = Callable[["Int64", "Int64"], "Float64"]  # (query of the tile, place) aligned -> pair distances
 
+# What stands in empty places: below every score, and no two alike, since partition is slow among equals.
+_EMPTY = np.float32(-1e38)
 _SLACK = 512  # places beyond 2 k: how many candidates may wait before the shortlist is compacted
 
 
@@ -47,14 +49,15 @@ class Shortlist:
         self._space = space
         self._queries = queries
         self._k = k
+        self._worth = k + k // 2 + 8  # candidates from which on a compaction pays
         self._exact = exact
         self._floor = np.full(count, -np.inf) if floor is None else floor.copy()
         self._margin = np.zeros(count)
-        self._scores = np.full((count, capacity(k)), -np.inf, dtype=np.float32)
+        self._empty = _EMPTY * np.linspace(1.0, 2.0, capacity(k), dtype=np.float32)
+        self._scores = np.tile(self._empty, (count, 1))
         self._places = np.empty((count, capacity(k)), dtype=np.int64)
         self._fill = np.zeros(count, dtype=np.int64)
-        self._compact_at = 0
-        self._plan_compaction()
+        self._full = np.full(count, self._worth)
         self._seeded = floor is not None
 
     def offer(self, scores: Float32, margin: Float64, first_place: int, mask: Mask) -> None:
@@ -70,7 +73,7 @@ class Shortlist:
         width = scores.shape[1]
         np.maximum(self._margin, margin, out=self._margin)
         if not self._seeded and width > self._k:
-            self._raise_floor(scores)
+            np.maximum(self._floor, self._reached(_maxima(scores, 4 * self._k)) - self._margin, out=self._floor)
             self._seeded = True
         np.greater_equal(scores, self._least_score(margin)[:, None], out=mask)
         hits = np.flatnonzero(mask)
@@ -80,15 +83,16 @@ class Shortlist:
         values, places = scores.ravel()[hits], hits - query * width + first_place
         counts = np.bincount(query, minlength=len(self._fill))
         if (self._fill + counts).max() > self._scores.shape[1]:
-            self._compact()
+            self._compact(np.flatnonzero(self._fill > self._k))
             query, values, places, counts = self._settle_overflow(query, values, places, counts)
         self._append(query, values, places, counts)
-        if int(self._fill.sum()) > self._compact_at:
-            self._compact()
+        full = np.flatnonzero(self._fill >= self._full)
+        if full.size * 4 >= len(self._fill):
+            self._compact(full)
 
     def finish(self) -> tuple[Float64, Int64]:
         """The k nearest of all offered: distances and places (q, k) by (distance, place), padded with (inf, -1)."""
-        self._compact()
+        self._compact(np.flatnonzero(self._fill > self._k))
         count, k = len(self._fill), self._k
         width = max(k, int(self._fill.max(initial=0)))
         query = np.repeat(np.arange(count), self._fill)
@@ -107,13 +111,10 @@ class Shortlist:
         with np.errstate(over="ignore", invalid="ignore"):  # inf - inf: a closed query meets an unknown margin
             return np.nextafter((self._floor - margin).astype(np.float32), np.float32(-np.inf))
 
-    def _raise_floor(self, scores: Float32) -> None:
-        """k of these scores are reached by k rows, so their targets are at most the margin below."""
+    def _reached(self, scores: Float32) -> Float32:
+        """The k-th best score of each row of scores."""
         kth = scores.shape[1] - self._k
-        np.maximum(self._floor, np.partition(scores, kth, axis=1)[:, kth] - self._margin, out=self._floor)
-
-    def _plan_compaction(self) -> None:
-        self._compact_at = int(self._fill.sum()) + len(self._fill) * (self._k // 2 + 8)
+        return np.partition(scores, kth, axis=1)[:, kth]
 
     def _append(self, query: Int64, values: Float32, places: Int64, counts: Int64) -> None:
         slot = _rank_in_group(query, counts) + self._fill[query]
@@ -121,23 +122,23 @@ class Shortlist:
         self._places[query, slot] = places
         self._fill += counts
 
-    def _compact(self) -> None:
-        """Raise the floors to what the candidates show, and drop the candidates below them."""
-        width = int(self._fill.max(initial=0))
-        if width <= self._k:
+    def _compact(self, queries: Int64) -> None:
+        """Raise the floors of these queries to what their candidates show, and drop the candidates below."""
+        if not queries.size:
             return
-        scores = self._scores[:, :width]
-        self._raise_floor(scores)
-        keep = scores >= self._least_score(self._margin)[:, None]
-        keep &= np.arange(width) < self._fill[:, None]
+        width = int(self._fill[queries].max())
+        scores = self._scores[queries, :width]
+        self._floor[queries] = np.maximum(self._floor[queries], self._reached(scores) - self._margin[queries])
+        keep = scores >= self._least_score(self._margin)[queries, None]
+        keep &= np.arange(width) < self._fill[queries, None]
         kept = np.flatnonzero(keep)
-        query = kept // width
-        slot = kept - query * width
-        values, places = self._scores[query, slot], self._places[query, slot]
-        scores.fill(-np.inf)
-        self._fill[:] = 0
+        row = kept // width
+        query = queries[row]
+        values, places = scores.ravel()[kept], self._places[query, kept - row * width]
+        self._scores[queries] = self._empty
+        self._fill[queries] = 0
         self._append(query, values, places, np.bincount(query, minlength=len(self._fill)))
-        self._plan_compaction()
+        self._full[queries] = self._fill[queries] + self._worth - self._k
 
     def _settle_overflow(
         self, query: Int64, values: Float32, places: Int64, counts: Int64
@@ -154,21 +155,34 @@ class Shortlist:
         return query[others], values[others], places[others], np.where(crowded, 0, counts)
 
     def _settle(self, query: int, values: Float32, places: Int64) -> None:
-        """Keep the k nearest of one query's candidates and these hits, by pair distance."""
-        k, fill = self._k, self._fill[query]
+        """Make room for one query's hits: by their scores if that is enough, else by pair distance."""
+        k, fill, room = self._k, self._fill[query], self._scores.shape[1]
         places = np.concatenate([self._places[query, :fill], places])
         values = np.concatenate([self._scores[query, :fill], values])
-        distances = self._exact(np.full(len(places), query), places)
-        best = np.argsort(distances, kind="stable")[:k]
-        kth = distances[best[-1]]
-        best.sort()
-        self._scores[query] = -np.inf
-        self._scores[query, :k], self._places[query, :k] = values[best], places[best]
-        self._fill[query] = k
-        if kth == 0 and self._space.metric != "dotproduct":
-            self._floor[query] = np.inf  # k rows are at distance zero and come first: nothing later can displace them
-        else:
-            self._floor[query] = max(self._floor[query], self._space.target(self._queries, kth)[query])
+        self._floor[query] = max(self._floor[query], self._reached(values[None])[0] - self._margin[query])
+        best = np.flatnonzero(values >= self._least_score(self._margin)[query])
+        if best.size > room - k // 2:
+            distances = self._exact(np.full(len(places), query), places)
+            best = np.argsort(distances, kind="stable")[:k]
+            kth = distances[best[-1]]
+            best.sort()
+            if kth == 0 and self._space.metric != "dotproduct":
+                self._floor[query] = np.inf  # k rows at distance zero come first: nothing later can displace them
+            else:
+                self._floor[query] = max(self._floor[query], self._space.target(self._queries, kth)[query])
+        self._scores[query] = self._empty
+        self._scores[query, : best.size], self._places[query, : best.size] = values[best], places[best]
+        self._fill[query] = best.size
+
+
+def _maxima(scores: Float32, least: int) -> Float32:
+    """Maxima over disjoint groups of columns, at least ``least`` of them if there are so many columns.
+
+    The k-th best of them is reached by k rows too, is nearly the k-th best of all, and much cheaper to find.
+    """
+    while (half := scores.shape[1] // 2) >= least:
+        scores = np.maximum(scores[:, :half], scores[:, half : 2 * half])
+    return scores
 
 
 def _rank_in_group(group: Int64, counts: Int64) -> Int64:
