@@ -61,7 +61,7 @@ class Commands(TyperGroup):
         except Exception as error:  # noqa: BLE001  every error ends here, as one line
             if debug:
                 traceback.print_exc()
-            return fail(_text(error))
+            return fail(_text(error, debug=debug))
         if code == INTERRUPTED:
             say("interrupted")
         return code if isinstance(code, int) else 0
@@ -99,7 +99,7 @@ def in_words_of_the_command_line(text: str) -> str:
     return text
 
 
-def _text(error: Exception) -> str:
+def _text(error: Exception, *, debug: bool) -> str:
     if isinstance(error, _CLICK):
         message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
         context = getattr(error, "ctx", None)
@@ -109,7 +109,8 @@ def _text(error: Exception) -> str:
         return in_words_of_the_command_line(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"a defect of vecsearch: {type(error).__name__}: {error} (run it again with --debug and report what it says)"
+    advice = "" if debug else "; --debug shows where, and what to report"
+    return f"a defect of vecsearch: {type(error).__name__}: {error}{advice}"
 
 
 def _without_debug(line: Sequence[str]) -> tuple[list[str], bool]:

@@ -39,6 +39,11 @@ def document(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=plain) + "\n")
 
 
+def write(text: str) -> None:
+    """Text that is ready."""
+    sys.stdout.write(text)
+
+
 def lines(values: Iterable[str]) -> None:
     """One value a line."""
     for value in values:
