@@ -47,7 +47,7 @@ def as_rows(rows: NDArray[Any], name: str = "rows", width: int | None = None) ->
     array = np.asarray(rows)
     if array.dtype != np.float32:
         raise TypeError(f"{name} must be float32, not {array.dtype}: cast once, before the call")
-    if array.ndim != 2 or array.shape[1] == 0:
+    if len(array.shape[1:]) != 1 or not array.shape[1]:
         raise ValueError(f"{name} must have shape (n, d) with d >= 1, not {array.shape}")
     if width is not None and array.shape[1] != width:
         raise ValueError(f"{name} must be {width} wide, not {array.shape[1]}")
@@ -127,7 +127,7 @@ def ordinary_norms(norms: Float64) -> NDArray[np.bool_]:
 
 
 def unit_rows(block: Float32, norms: Float64, out: Float32 | None = None) -> Float32:
-    """``row / ‖row‖`` in float32, for a C-contiguous block and its norms; meaningless at norms that are not ordinary."""
+    """``row / ‖row‖`` in float32, for a block and its norms; meaningless where the norm is not ordinary."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         inverse = np.reciprocal(norms).astype(np.float32)
         unit: Float32 = np.multiply(block, inverse[:, None], out=out)
@@ -240,10 +240,14 @@ def pair_distances(x: NDArray[np.float32], y: NDArray[np.float32], metric: Metri
     single_left, single_right = np.ndim(x) == 1, np.ndim(y) == 1
     if len(left) != len(right) and not (single_left or single_right):
         raise ValueError(f"x and y must be aligned, or one of them one row: {len(left)} rows and {len(right)}")
-    sides = [Side(rows, metric, _checked_norms(rows, metric)) for rows in (left, right)]
     count = len(right) if single_left else len(left)
     every, zero = np.arange(count), np.zeros(count, dtype=np.int64)
-    return aligned_distances(*sides, zero if single_left else every, zero if single_right else every)
+    return aligned_distances(
+        Side(left, metric, _checked_norms(left, metric)),
+        Side(right, metric, _checked_norms(right, metric)),
+        zero if single_left else every,
+        zero if single_right else every,
+    )
 
 
 def _checked_norms(rows: Float32, metric: Metric) -> Float64 | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vecsearch.core.kernels import default_kernel
-from vecsearch.core.metrics import Side, aligned_distances, as_rows, check_metric, check_norms, norms_of
+from vecsearch.core.metrics import Side, as_rows, check_metric, check_norms, norms_of
+from vecsearch.core.rows import BLOCK_ELEMENTS, Source, cached_norms, ranges
 from vecsearch.core.shortlist import Shortlist, capacity
 from vecsearch.core.space import Space
 from vecsearch.core.threads import Crew
@@ -21,80 +22,10 @@ if TYPE_CHECKING:
 
 _TILE_QUERIES = 512
 _TILE_SCORES = 1 << 20  # 4 MiB of scores
-_BLOCK_ELEMENTS = 3 << 19  # 6 MiB of rows: with the scores it stays in a core's share of L3
 _MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
 _SHORTLIST_BYTES = 24 << 20  # of all threads together
 _EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves
 _SMALL_WORK = 1 << 22  # multiplications below which starting threads costs more than it saves
-
-
-class Source:
-    """The rows that are considered, by their *place*: 0..len-1 in the order that settles ties.
-
-    Args:
-        rows: float32 (n, d).
-        metric: refuses zero rows under cosine.
-        positions: int64, which rows, in the order of the places; None for all.
-        norms: float64 (n,) of all rows, or None.
-
-    """
-
-    def __init__(
-        self, rows: Float32, metric: Metric, positions: Int64 | None = None, norms: Float64 | None = None
-    ) -> None:
-        self.rows = rows
-        self.metric = metric
-        self.positions = positions
-        self.norms = norms if norms is None or positions is None else norms[positions]
-        if self.norms is not None:
-            check_norms(self.norms, metric)
-        self._side = Side(rows, metric, norms)
-
-    def __len__(self) -> int:
-        return len(self.rows) if self.positions is None else len(self.positions)
-
-    def positions_of(self, places: Int64) -> Int64:
-        """The positions in ``rows`` of places; -1 stays -1."""
-        if self.positions is None:
-            return places
-        return np.where(places < 0, -1, self.positions[places])
-
-    def block(self, start: int, stop: int, buffer: Float32) -> tuple[Float32, Float64]:
-        """Rows of a range of places, C-contiguous, and their norms. May lie in ``buffer``, or be the rows themselves."""
-        if self.positions is None:
-            block = np.ascontiguousarray(self.rows[start:stop])
-        else:
-            block = buffer[: stop - start]
-            np.take(self.rows, self.positions[start:stop], axis=0, out=block, mode="clip")
-        if self.norms is not None:
-            return block, self.norms[start:stop]
-        norms = norms_of(block)
-        check_norms(norms, self.metric, start)
-        return block, norms
-
-    def measure(self, crew: Crew) -> None:
-        """Find all norms once, for passes over the rows that would each find them again."""
-        if self.norms is not None:
-            return
-        norms = np.empty(len(self))
-        step = max(1, _BLOCK_ELEMENTS // 8 // self.rows.shape[1])
-
-        def fill(part: tuple[int, int]) -> None:
-            buffer = np.empty((step, self.rows.shape[1]), dtype=np.float32)
-            for start in range(*part, step):
-                stop = min(start + step, part[1])
-                norms[start:stop] = self.block(start, stop, buffer)[1]
-                crew.tick(0)
-
-        crew.run(fill, _ranges(len(self), crew.threads))
-        self.norms = norms
-        if self.positions is None:
-            self._side = Side(self.rows, self.metric, norms)
-
-    def distances(self, queries: Side, query: Int64, places: Int64) -> Float64:
-        """Pair distances of aligned queries and places."""
-        positions = places if self.positions is None else self.positions[places]
-        return aligned_distances(queries, self._side, query, positions)
 
 
 class _Job(NamedTuple):
@@ -170,27 +101,26 @@ class Search:
             found = [result for job, result in zip(jobs, results, strict=True) if job.first_query == at.first_query]
             # Ranges of places ascend, and the sort is stable: equal distances stay in the order of their places.
             near, where = (np.hstack(parts) for parts in zip(*found, strict=True))
-            best = np.argsort(near, axis=1, kind="stable")[:, :k] if len(found) > 1 else np.s_[:, :]
-            part = slice(at.first_query, at.last_query)
-            distances[part, :k] = np.take_along_axis(near, best, 1) if len(found) > 1 else near
-            places[part, :k] = np.take_along_axis(where, best, 1) if len(found) > 1 else where
+            if len(found) > 1:
+                best = np.argsort(near, axis=1, kind="stable")[:, :k]
+                near, where = np.take_along_axis(near, best, axis=1), np.take_along_axis(where, best, axis=1)
+            distances[at.first_query : at.last_query, :k] = near
+            places[at.first_query : at.last_query, :k] = where
         return distances, places
 
     def _jobs(self, total: int, k: int, threads: int) -> list[_Job]:
         count = len(self._queries)
         most = max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads))
         if count < _MIN_QUERIES * threads and count <= most:
-            return [_Job(0, count, *part) for part in _ranges(total, threads)]
+            return [_Job(0, count, *part) for part in ranges(total, threads)]
         groups = -(-count // most)
         groups = -(-groups // threads) * threads
-        return [_Job(*part, 0, total) for part in _ranges(count, groups)]
+        return [_Job(*part, 0, total) for part in ranges(count, groups)]
 
-    def _scan(
-        self, job: _Job, source: Source, k: int, crew: Crew, worst: Float64 | None
-    ) -> tuple[Float64, Int64]:
+    def _scan(self, job: _Job, source: Source, k: int, crew: Crew, worst: Float64 | None) -> tuple[Float64, Int64]:
         count, width = job.last_query - job.first_query, source.rows.shape[1]
         tile = min(_TILE_QUERIES, count)
-        step = max(64, min(_BLOCK_ELEMENTS // width, _TILE_SCORES // tile, 1 << 14))
+        step = max(64, min(BLOCK_ELEMENTS // width, _TILE_SCORES // tile, 1 << 14))
         step = min(step, job.stop - job.start)
         tiles = [
             self._tile(start, min(start + tile, job.last_query), source, k, worst)
@@ -204,17 +134,15 @@ class Search:
             block, norms = source.block(start, stop, gathered)
             placed = self._space.place(block, norms, copied[: stop - start], queries=tile)
             for queries, shortlist in tiles:
-                size = queries.count * placed.count
-                scores = scores_buffer[:size].reshape(queries.count, placed.count)
+                size = queries.size * placed.size
+                scores = scores_buffer[:size].reshape(queries.size, placed.size)
                 margin = self._space.scores(queries, placed, scores)
                 shortlist.offer(scores, margin, start, mask_buffer[:size].reshape(scores.shape))
                 crew.tick(size)
         near, where = zip(*(shortlist.finish() for _, shortlist in tiles), strict=True)
         return np.vstack(near), np.vstack(where)
 
-    def _tile(
-        self, first: int, last: int, source: Source, k: int, worst: Float64 | None
-    ) -> tuple[Placed, Shortlist]:
+    def _tile(self, first: int, last: int, source: Source, k: int, worst: Float64 | None) -> tuple[Placed, Shortlist]:
         queries = self._space.place(self._queries[first:last], self._norms[first:last])
 
         def exact(query: Int64, places: Int64) -> Float64:
@@ -239,25 +167,6 @@ class Search:
             distances[query], places[query] = near[best], best
 
         crew.run(rank, range(len(distances)))
-
-
-def _ranges(total: int, parts: int) -> list[tuple[int, int]]:
-    """0..total in at most ``parts`` ranges of nearly one size, none empty."""
-    parts = max(1, min(parts, total))
-    edges = [total * part // parts for part in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
-
-
-def check_cached_norms(norms: NDArray[np.float64] | None, count: int) -> Float64 | None:
-    """Norms as `row_norms` made them. Raises TypeError or ValueError where they cannot be that."""
-    if norms is None:
-        return None
-    norms = np.asarray(norms)
-    if norms.dtype != np.float64:
-        raise TypeError(f"norms must be the float64 of row_norms, not {norms.dtype}")
-    if norms.shape != (count,):
-        raise ValueError(f"norms must have shape ({count},), not {norms.shape}")
-    return norms
 
 
 def _check_positions(positions: NDArray[np.int64] | None, count: int) -> Int64 | None:
@@ -308,7 +217,7 @@ def knn(
     rows = as_rows(rows)
     queries = as_rows(queries, "queries", rows.shape[1])
     search = Search(queries, k, metric)
-    source = Source(rows, metric, _check_positions(positions, len(rows)), check_cached_norms(norms, len(rows)))
+    source = Source(rows, metric, _check_positions(positions, len(rows)), cached_norms(norms, len(rows)))
     with search.crew(source, threads, progress) as crew:
         distances, places = search.run(source, crew)
     k = min(k, len(source))
@@ -355,7 +264,7 @@ class Nearest:
         labels = np.asarray(labels, dtype=np.int64)
         if labels.shape != (len(block),):
             raise ValueError(f"{len(block)} rows need labels of shape ({len(block)},), not {labels.shape}")
-        ascending = len(labels) < 2 or bool((np.diff(labels) >= 0).all())
+        ascending = bool((np.diff(labels) >= 0).all())
         source = Source(block, self._search.metric, None if ascending else np.argsort(labels, kind="stable"))
         k, held = self._search.k, self._labels.shape[1]
         worst = self._distances[:, -1] if held == k else None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vecsearch.core.space import rounded_down
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -45,7 +47,7 @@ class Shortlist:
     """
 
     def __init__(self, space: Space, queries: Placed, k: int, exact: Exact, floor: Float64 | None = None) -> None:
-        count = queries.count
+        count = queries.size
         self._space = space
         self._queries = queries
         self._k = k
@@ -108,8 +110,8 @@ class Shortlist:
 
     def _least_score(self, margin: Float64) -> Float32:
         """The least score that may still belong to one of the k nearest, rounded down to float32."""
-        with np.errstate(over="ignore", invalid="ignore"):  # inf - inf: a closed query meets an unknown margin
-            return np.nextafter((self._floor - margin).astype(np.float32), np.float32(-np.inf))
+        with np.errstate(invalid="ignore"):  # inf - inf: a closed query meets an unknown margin
+            return rounded_down(self._floor - margin)
 
     def _reached(self, scores: Float32) -> Float32:
         """The k-th best score of each row of scores."""

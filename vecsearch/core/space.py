@@ -31,7 +31,7 @@ class Placed(NamedTuple):
 
     Attributes:
         operand: the kernel's form of the rows.
-        count: how many.
+        size: how many.
         lengths: float64 (b,), or 1.0 for unit rows: their norms in the space.
         reach: the largest of them.
         scale: float32 (b,) that scores are multiplied by, if that was left for later.
@@ -39,7 +39,7 @@ class Placed(NamedTuple):
     """
 
     operand: Any
-    count: int
+    size: int
     lengths: Float64 | float
     reach: float
     scale: Float32 | None = None
@@ -60,7 +60,7 @@ class Space:
         self.metric = metric
         self.kernel = kernel
         self._centre = centre if metric == "euclidean" else None
-        # A dozen roundings beyond the d of the sum: the unit row's two, the difference, the square, the root, the scale.
+        # A dozen roundings beyond the d of the sum: the unit row's two, the difference, the square, the root.
         self._gamma = accumulation_bound(width + 12)
         self._underflow = width * _TINY
 
@@ -68,7 +68,7 @@ class Space:
         """Move C-contiguous rows (b, d) with their norms into the space.
 
         Args:
-            block: the rows, not written to.
+            block: the rows, not written to unless they are ``out``.
             norms: float64 (b,), `row_norms` of them.
             out: float32 (b, d) that a copy goes to, if one is needed.
             queries: how many queries they will meet; with few of them no copy is made.
@@ -91,10 +91,10 @@ class Space:
         return Placed(self.kernel.prepare(block), len(block), lengths, reach, scale)
 
     @staticmethod
-    def _units(block: Float32, norms: Float64, odd: Any, out: Float32 | None) -> Float32:  # noqa: ANN401 - an index
+    def _units(block: Float32, norms: Float64, odd: Any, out: Float32 | None) -> Float32:
+        wide = block[odd].astype(np.float64) / norms[odd, None]  # before unit_rows, which may overwrite the block
         units = unit_rows(block, norms, out)
-        if odd.size:
-            units[odd] = block[odd].astype(np.float64) / norms[odd, None]
+        units[odd] = wide
         return units
 
     def scores(self, queries: Placed, block: Placed, out: Float32) -> Float64:
@@ -102,7 +102,7 @@ class Space:
         margin = self._margin(queries, block)
         if not np.isfinite(margin).all():
             out.fill(0.0)  # float32 may overflow to nan here: propose everything instead
-            return np.full(queries.count, np.inf)
+            return np.full(queries.size, np.inf)
         self.kernel.scores(queries.operand, block.operand, out)
         if block.scale is not None:
             out *= block.scale
@@ -113,7 +113,7 @@ class Space:
 
     def _margin(self, queries: Placed, block: Placed) -> Float64:
         gamma = self._gamma
-        lengths = np.broadcast_to(np.asarray(queries.lengths, dtype=np.float64), (queries.count,))
+        lengths = np.broadcast_to(np.asarray(queries.lengths, dtype=np.float64), (queries.size,))
         with np.errstate(over="ignore", invalid="ignore"):
             margin = self.kernel.error(queries.operand, block.operand) * lengths * block.reach
             if self.metric == "cosine":
@@ -130,8 +130,20 @@ class Space:
         """The target of each query at a distance: one for all or (q,)."""
         distances = np.asarray(distances, dtype=np.float64)
         if self.metric == "cosine":
-            return np.broadcast_to(1.0 - distances, (queries.count,))
+            return np.broadcast_to(1.0 - distances, (queries.size,))
         if self.metric == "dotproduct":
-            return np.broadcast_to(0.0 - distances, (queries.count,))
+            return np.broadcast_to(0.0 - distances, (queries.size,))
         with np.errstate(over="ignore", invalid="ignore"):
             return 0.5 * np.square(queries.lengths) - 0.5 * np.square(distances)
+
+    def half_squares(self, queries: Placed, scores: Float32) -> Float64:
+        """``½‖x-y‖²`` of unit rows or centred rows by their scores (q,), wrong by at most the margin."""
+        if self.metric == "cosine":
+            return 1.0 - scores.astype(np.float64)
+        return 0.5 * np.square(queries.lengths) - scores
+
+
+def rounded_down(values: Float64) -> Float32:
+    """Float32 values below these, so that comparing with them errs towards keeping."""
+    with np.errstate(over="ignore"):
+        return np.nextafter(values.astype(np.float32), np.float32(-np.inf))

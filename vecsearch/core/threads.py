@@ -136,7 +136,7 @@ class Crew:
 
     def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """The results of all items, in their order."""
-        if self.threads == 1 or len(items) < 2:
+        if self.threads == 1 or len(items) <= 1:
             return [work(item) for item in items]
         futures = [self._submit(work, item) for item in items]
         waiting: set[Future[Result]] = set(futures)

@@ -25,14 +25,14 @@ class Kernel(Protocol):
     def available(self) -> bool:
         """Whether its library and the processor's instructions are here."""
 
-    def prepare(self, rows: Float32) -> Any:  # noqa: ANN401 - opaque: every kernel has a form of its own
+    def prepare(self, rows: Float32) -> Any:
         """The form of C-contiguous float32 rows (b, d) that `scores` reads. May be the rows themselves."""
 
-    def scores(self, queries: Any, block: Any, out: Float32) -> None:  # noqa: ANN401 - from `prepare`
-        """Write approximate inner products of prepared queries (q, d) and rows (b, d) to C-contiguous ``out`` (q, b)."""
+    def scores(self, queries: Any, block: Any, out: Float32) -> None:
+        """Write approximate inner products of prepared queries and rows to ``out``, C-contiguous (q, b)."""
 
-    def error(self, queries: Any, block: Any) -> Float64 | float:  # noqa: ANN401 - from `prepare`
-        """The certified ρ, one or (q,): ``|score - ⟨x,y⟩| <= ρ ‖x‖ ‖y‖`` for the tile, underflow aside."""
+    def error(self, queries: Any, block: Any) -> Float64 | float:
+        """The certified bound r, one or (q,): ``|score - ⟨x,y⟩| <= r ‖x‖ ‖y‖`` for the tile, underflow aside."""
 
 
 def default_kernel() -> Kernel:

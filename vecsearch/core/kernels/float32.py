@@ -13,7 +13,7 @@ _UNIT_ROUNDOFF = 2.0**-24
 
 
 def accumulation_bound(terms: int) -> float:
-    """γ_m = m u / (1 - m u): the relative error of ``m`` float32 operations chained in any order.
+    """``m u / (1 - m u)``: the relative error of ``m`` float32 operations chained in any order.
 
     Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed. 2002, §3.1: it holds for an inner product of ``m``
     terms however the BLAS orders the sum, with or without fused multiply-add. Infinite where the bound says nothing.
@@ -44,6 +44,6 @@ class Float32Kernel:
                 np.matmul(queries, block.T, out=out)
 
     def error(self, queries: Float32, block: Float32) -> float:
-        """γ_d."""
+        """The bound of d operations."""
         del block
         return accumulation_bound(queries.shape[1])
