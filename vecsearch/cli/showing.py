@@ -81,7 +81,7 @@ def _shown(report: "Report") -> str:
     page.line("Neighbours", f"nearest to {facts['query']['id']}, {facts['query']['name']}", "search")
     page.found(facts["neighbors"][:_SHOWN])
     asked = "every row" if share["queries"] == facts["rows"] else f"{share['queries']:,} rows"
-    of_these = f"of the {share['k']} nearest of {asked} have the same {share["field"]}"
+    of_these = f"of the {share['k']} nearest of {asked} have the same {share['field']}"
     page.line("", f"{share['share']:.1%} {of_these}", "share")
     count = f"{duplicates['count']:,} rows ({duplicates['fraction']:.1%})"
     page.line("Near-duplicates", f"{count} within {duplicates['thresh']:.4f} of a row that is kept", "duplicates")
