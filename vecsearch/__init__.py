@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         RunNotFoundError,
         StorageError,
         UnknownBackendError,
+        UnknownSettingError,
         UnsupportedError,
         VecsearchError,
     )
@@ -81,6 +82,7 @@ __all__ = (
     "StorageError",
     "Unique",
     "UnknownBackendError",
+    "UnknownSettingError",
     "UnsupportedError",
     "VecsearchError",
     "View",

@@ -4,7 +4,8 @@
 
     VecsearchError
     ├── ConfigError (ValueError)                a layer, a key, a value that is not valid
-    │   └── UnknownBackendError                 no backend or profile of that name
+    │   ├── UnknownBackendError                 no backend or profile of that name
+    │   └── UnknownSettingError (AttributeError) no setting of that name on vecsearch.config
     ├── MissingDependencyError (ImportError)    says which `pip install 'vecsearch[x]'` to type
     ├── UnsupportedError (NotImplementedError)  who cannot, what, and what would work
     ├── InvalidInputError (ValueError)          refused before anything was written
@@ -47,6 +48,10 @@ class ConfigError(VecsearchError, ValueError):
 
 class UnknownBackendError(ConfigError):
     """No backend and no profile of that name; the message lists the known ones."""
+
+
+class UnknownSettingError(ConfigError, AttributeError):
+    """``vecsearch.config`` has no setting of that name; the message has the nearest one."""
 
 
 class MissingDependencyError(VecsearchError, ImportError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from vecsearch.errors import ConfigError, UnknownBackendError, VecsearchError
+from vecsearch.errors import ConfigError, UnknownBackendError, UnknownSettingError, VecsearchError
 from vecsearch.layers import Edits, Snapshot, take_snapshot
 from vecsearch.masking import MASK, masked, public_config
 from vecsearch.registry import nearest
@@ -33,10 +33,6 @@ _EDITABLE = ("default_similarity_backend", "home", "similarity_backends")
 _READABLE = (*_EDITABLE, "config_path", "runs_path")
 # At module level, as context variables are never collected: each entry names the settings object that it belongs to.
 _overrides: ContextVar[tuple[tuple[int, Edits], ...]] = ContextVar("vecsearch_overrides", default=())
-
-
-class _UnknownSettingError(ConfigError, AttributeError):
-    """So that ``hasattr`` and ``getattr`` with a default work."""
 
 
 class _UnknownProfileError(UnknownBackendError, KeyError):
@@ -256,9 +252,9 @@ def _guarded(value: Any, shown: Any) -> Any:
     return SecretStr(str(value)) if shown == MASK and not isinstance(value, SecretStr) else value
 
 
-def _unknown(name: str, known: tuple[str, ...]) -> _UnknownSettingError:
+def _unknown(name: str, known: tuple[str, ...]) -> UnknownSettingError:
     hint = nearest(name, known) or f"; settings are {', '.join(known)}"
-    return _UnknownSettingError(f"vecsearch.config has no setting {name!r}{hint}")
+    return UnknownSettingError(f"vecsearch.config has no setting {name!r}{hint}")
 
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -187,7 +187,8 @@ class Backend(ABC, Generic[C]):
     """An engine, as a dozen primitives. One instance serves one index; calls may come from several threads.
 
     ``describe`` or ``create`` is always called before any other primitive, and ``spec`` holds what they settled. Where
-    an index has vanished, primitives raise (fault ``not_found``).
+    an index has vanished, primitives raise (fault ``not_found``). What is handed over is the receiver's: a backend
+    neither keeps an object that it was given, nor gives out one that it keeps.
 
     Raise the client's own exceptions: ``errors`` says what each means, and the caller in front retries, translates and
     names the operation. The most derived class in ``errors`` wins.
@@ -250,7 +251,7 @@ class Backend(ABC, Generic[C]):
 
     @abstractmethod
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
-        """Every row among ``where`` once, in any order, in batches of at most ``batch_rows``."""
+        """Every row among ``where`` once, as of the moment of this call, in batches of at most ``batch_rows``."""
 
     @abstractmethod
     def count(self, where: Where | None = None) -> int:
@@ -277,7 +278,7 @@ class Backend(ABC, Generic[C]):
 
     @property
     def unsaved(self) -> bool:
-        """Whether rows would be lost if the process ended now."""
+        """Whether ``save()`` has something to write."""
         return False
 
     def save(self) -> None:

@@ -20,7 +20,7 @@ from vecsearch.backends._storage import Folder, Manifest
 from vecsearch.backends._table import Snapshot, Table, empty_snapshot
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Capabilities, Hits, Score
 from vecsearch.core import knn
-from vecsearch.errors import ClosedError, InvalidInputError
+from vecsearch.errors import ClosedError, InvalidInputError, StorageError
 from vecsearch.filters import predicate
 
 if TYPE_CHECKING:
@@ -179,6 +179,14 @@ class SklearnBackend(Backend[SklearnConfig]):
                 raise InvalidInputError("there are unsaved changes, which reload() would lose: save() them first")
             if self._folder is not None:
                 self._open()
+
+    def problems(self) -> list[str]:
+        """What the checksums of all saved files say."""
+        try:
+            self.verify()
+        except StorageError as error:
+            return [str(error)]
+        return []
 
     def verify(self) -> None:
         """Compare every saved byte with its checksum; raises ``CorruptDataError`` naming a damaged file."""
