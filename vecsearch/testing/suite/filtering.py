@@ -1,0 +1,267 @@
+"""Filters mean one thing everywhere: the truth table, filtered searches that are never short, names and values as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vecsearch import F, filters
+from vecsearch.backends.base import FILTER_OPERATORS
+from vecsearch.errors import FilterError, UnsupportedError
+from vecsearch.testing.suite import data
+from vecsearch.testing.suite.harness import READING, Harness, nothing_happened
+from vecsearch.testing.truth_table import CASES, ROWS
+from vecsearch.testing.wrappers import limited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vecsearch import Filter, SimilarityIndex
+
+_CASES = {repr(case.filter): case for case in CASES}
+_NASTY = [
+    "' OR 1=1 --",
+    '" OR ""="',
+    "'; DROP TABLE item; --",
+    "\\",
+    "\\'",
+    "%",
+    "_",
+    "*",
+    "$ne",
+    "{}",
+    "]",
+    "a\nb",
+    "\x00",
+    "null",
+    "🦊'",
+    "",
+]
+_SELECTIVE = {"half": 100, "tenth": 20, "hundredth": 2, "one": 1, "none": 0}
+
+
+class FilterTests(Harness):
+    """Filters."""
+
+    @pytest.mark.parametrize("case", list(_CASES))
+    def test_truth_table(self, case: str) -> None:
+        """Search, count and view agree with the table on every kind of value; an operator that is not declared is refused.
+
+        If this fails, check how the operator treats missing fields and values of another type (both are false), and that
+        ``filter_operators`` and ``metadata_types`` declare only what the engine answers so.
+        """
+        tree, expected = _CASES[case].filter, set(_CASES[case].holds)
+        index = self._table()
+        everything = len(ROWS)
+        query = data.vectors(1, seed=31)[0]
+        if self.native("search", tree) or self.capabilities.local:
+            assert set(index.search(query, everything, filter=tree)[0].ids) == expected
+        else:
+            with pytest.raises(UnsupportedError):
+                index.search(query, everything, filter=tree)
+        assert set(index.search(query, everything, filter=tree, allow_scan=True)[0].ids) == expected
+        if self.native("count", tree) or self.capabilities.local:
+            assert index.count(tree) == len(expected)
+        assert index.count(tree, allow_scan=True) == len(expected)
+        view = index.use_view(filter=tree)
+        assert set(view.ids()) == expected
+        assert len(view.get_embeddings().embeddings) == len(expected)
+
+    def test_truth_table_of_removals(self) -> None:
+        """A removal by filter takes exactly the rows of the table.
+
+        If this fails, check the filters of scan, and that delete removes what it is told.
+        """
+        index = self.create(**_table_columns(), metric=self.metric)
+        columns = _table_columns()
+        for case in CASES:
+            assert index.remove_from_index(filter=case.filter) == len(case.holds), repr(case.filter)
+            assert set(index.ids()) == set(ROWS) - case.holds, repr(case.filter)
+            if case.holds:
+                back = [p for p, name in enumerate(ROWS) if name in case.holds]
+                index.add_to_index(*([columns[c][p] for p in back] for c in ("embeddings", "sample_ids")), None,
+                                   [columns["metadata"][p] for p in back])
+
+    def _table(self) -> SimilarityIndex:
+        return self._once("truth table", {**_table_columns(), "metric": self.metric})
+
+    @pytest.mark.parametrize("operator", sorted(FILTER_OPERATORS))
+    def test_operators_are_answered_or_refused_before_any_call(self, operator: str) -> None:
+        """Declared: the right rows. Not declared: ``UnsupportedError``, and no call reached the engine.
+
+        If this fails, check ``filter_operators``: a filter that is dropped in silence is the worst answer of all.
+        """
+        tree = _one_of(operator)
+        index, wrapper = self.recorded(**data.sample_rows().columns(), metric=self.metric)
+        expected = _holding(tree)
+        query = data.vectors(1, seed=32)[0]
+        since = len(wrapper.log)
+        if self.native("search", tree):
+            found = index.search(query, 10, filter=tree, include=())[0]
+            assert set(found.ids) <= set(expected)
+            assert len(found) == min(10, len(expected))
+            assert [call.primitive for call in wrapper.log[since:]].count("search") >= 1
+        elif not self.capabilities.local:
+            with pytest.raises(UnsupportedError, match=self.backend):
+                index.search(query, 10, filter=tree)
+            assert nothing_happened(wrapper, *READING, since=since)
+        narrow = limited(
+            self.backend_class,
+            filter_operators=self.capabilities.filter_operators - {operator},
+            metadata_types=self.capabilities.metadata_types - ({"list"} if operator == "exists" else set()),
+            local=False,
+        )
+        index = self.create(wrapper=narrow, **data.sample_rows().columns(), metric=self.metric)
+        since = len(narrow.log)
+        with pytest.raises(UnsupportedError):
+            index.search(query, 10, filter=tree)
+        assert nothing_happened(narrow, *READING, since=since)
+        assert set(index.search(query, data.ROWS, filter=tree, allow_scan=True)[0].ids) == set(expected)
+
+    @pytest.mark.parametrize("primitive", ["search", "scan", "count"])
+    def test_filters_where_they_are_declared(self, primitive: str) -> None:
+        """A primitive that is not in ``filters_in`` never gets a ``where``, and the answers stay right or are refused.
+
+        If this fails, check ``filters_in``.
+        """
+        narrow = limited(
+            self.backend_class, filters_in=self.capabilities.filters_in - {primitive}, local=False
+        )
+        rows = data.sample_rows().take(range(30))
+        index = self.create(wrapper=narrow, **rows.columns(), metric=self.metric)
+        tree = F("number") < 5
+        query = data.vectors(1, seed=33)[0]
+        expected = data.truth(query, rows.by_id(), self.metric, rows.ids[:5])
+        if primitive == "search":
+            with pytest.raises(UnsupportedError, match="allow_scan"):
+                index.search(query, 3, filter=tree)
+        data.assert_ranking(index.search(query, 3, filter=tree, allow_scan=True)[0], expected, 3, exact=False)
+        assert index.count(tree, allow_scan=True) == 5
+        view = index.use_view(filter=tree)
+        assert set(view.ids()) == set(rows.ids[:5])
+        for call in narrow.calls(primitive):
+            assert call.arguments[{"search": 2, "scan": 2, "count": 0}[primitive]] is None
+
+    @pytest.mark.parametrize("share", list(_SELECTIVE))
+    def test_filtered_searches_are_never_short(self, share: str) -> None:
+        """Exactly ``min(k, matches)`` rows, the nearest of the matches, from half of the rows to none of them.
+
+        If this fails, check that the engine filters before it ranks: filtering the top k afterwards loses rows.
+        """
+        rows = data.sample_rows()
+        matches = _SELECTIVE[share]
+        tree = F("number") == 17 if matches == 1 else F("number") < matches
+        ids = rows.ids[17:18] if matches == 1 else rows.ids[:matches]
+        for query in data.vectors(3, seed=34):
+            expected = data.truth(query, rows.by_id(), self.metric, ids)
+            self.check_search(self.filled(), query, expected, 10, filter=tree)
+
+    def test_filters_may_be_json(self) -> None:
+        """The JSON form is the same filter.
+
+        If this fails, check nothing in the adapter.
+        """
+        tree = (F("parity") == "odd") & ~(F("number") > 50) & F("tags").is_in(["no list"])
+        index = self.filled()
+        for one in (tree, F("number").is_in([1, 2, 3]), ~F("rare").exists()):
+            assert index.use_view(filter=filters.to_json(one)).ids().tolist() == index.use_view(filter=one).ids().tolist()
+
+    def test_values_are_never_code(self) -> None:
+        """Quotes, wildcards and operators in a value match that value and nothing else.
+
+        If this fails, check that values are passed as parameters, or escaped, in every operator.
+        """
+        ids = [f"n{number}" for number in range(len(_NASTY))]
+        metadata = [{"x": text, "y": [text, "z"]} for text in _NASTY]
+        index = self.create(embeddings=data.vectors(len(ids)), sample_ids=ids, metadata=metadata, metric=self.metric)
+        for row_id, text in zip(ids, _NASTY, strict=True):
+            others = sorted(set(ids) - {row_id})
+            for tree, expected in (
+                (F("x") == text, [row_id]),
+                (F("x").is_in([text, "nobody"]), [row_id]),
+                (F("y").contains(text), [row_id]),
+                (F("x") != text, others),
+                (F("x").not_in([text]), others),
+            ):
+                assert index.use_view(filter=tree).ids().tolist() == expected, repr(tree)
+                if self.native("search", tree):
+                    found = index.search(data.vectors(1)[0], len(ids), filter=tree)[0]
+                    assert sorted(found.ids) == expected, repr(tree)
+        assert index.use_view(filter=F("x") == "a value that nobody has").ids().tolist() == []
+        assert len(index) == len(ids)
+
+    @pytest.mark.parametrize("name", ["a b", "a'--", 'a"', "a.b", "", "1a", "a__b", "_vs_norm", "x" * 65, "é"])
+    def test_names_are_never_code(self, name: str) -> None:
+        """Names that some engine could not hold are refused, in filters and in rows; nothing is written.
+
+        If this fails, check nothing in the adapter.
+        """
+        index = self.filled()
+        with pytest.raises(FilterError):
+            index.search(data.vectors(1)[0], filter={name: 1})
+        with pytest.raises(ValueError, match="field name"):
+            index.add_to_index(data.vectors(1), ["new"], metadata=[{name: 1}])
+        assert len(index) == data.ROWS
+
+    @pytest.mark.parametrize("name", ["select", "order", "NULL", "id", "_id", "vector", "document", "x" * 64, "_", "True"])
+    def test_names_that_look_reserved_are_names(self, name: str) -> None:
+        """A legal name works even where the engine has a word or a column of its own by it.
+
+        If this fails, check that names are quoted or passed as parameters, and kept apart from the engine's own columns.
+        """
+        index = self.create(
+            embeddings=data.vectors(3), sample_ids=["a", "b", "c"], metadata=[{name: 1}, {name: 2}, {}], metric=self.metric
+        )
+        assert index.get_metadata() == {"a": {name: 1}, "b": {name: 2}, "c": {}}
+        assert index.use_view(filter=F(name) == 2).ids().tolist() == ["b"]
+        assert index.use_view(filter=~(F(name) == 2)).ids().tolist() == ["a", "c"]
+
+    @pytest.mark.parametrize("broken", ["text", "two", "operator", "bool"])
+    def test_what_is_no_filter_is_refused(self, broken: str) -> None:
+        """Before any call, whatever takes a filter.
+
+        If this fails, check nothing in the adapter.
+        """
+        index = self.filled()
+        value: Any = {"text": "x == 1", "two": [F("x") == 1], "operator": {"x": {"$near": 1}}, "bool": True}[broken]
+        calls: list[Callable[[], Any]] = [
+            lambda: index.search(data.vectors(1)[0], filter=value),
+            lambda: index.count(value),
+            lambda: index.use_view(filter=value),
+            lambda: index.remove_from_index(filter=value),
+        ]
+        for call in calls:
+            with pytest.raises(FilterError):
+                call()
+        assert len(index) == data.ROWS
+
+
+def _table_columns() -> dict[str, list[Any]]:
+    return {
+        "embeddings": data.vectors(len(ROWS), seed=30).tolist(),
+        "sample_ids": list(ROWS),
+        "metadata": list(ROWS.values()),
+    }
+
+
+def _one_of(operator: str) -> Filter:
+    number = F("number")
+    trees: dict[str, Filter] = {
+        "eq": number == 17,
+        "ne": number != 17,
+        "lt": number < 30,
+        "lte": number <= 30,
+        "gt": number > 170,
+        "gte": number >= 170,
+        "in": number.is_in([3, 4, 5]),
+        "not_in": number.not_in([3, 4, 5]),
+        "contains": F("tags").contains("t3"),
+        "exists": F("rare").exists(),
+        "not": ~(F("flag") == True),  # noqa: E712  the operator of a filter
+    }
+    return trees[operator]
+
+
+def _holding(tree: Filter) -> list[str]:
+    return data.sample_rows().those(filters.predicate(tree))

@@ -1,0 +1,266 @@
+"""What the tests of the suite stand on: the two hooks of an adapter, indexes made and closed, what to expect of a call."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import pytest
+
+import vecsearch
+from vecsearch import filters, registry
+from vecsearch.backends.base import METRICS, Backend, Capabilities, Metric
+from vecsearch.errors import UnsupportedError
+from vecsearch.testing.suite import data
+from vecsearch.testing.wrappers import RecordingBackend, recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from vecsearch import Embeddings, Filter, SimilarityIndex, View
+
+READING = ("search", "scan", "count", "fetch")
+WRITING = ("create", "upsert", "delete", "drop")
+
+
+class Harness:
+    """The hooks that an adapter's test class fills in, and helpers for the tests."""
+
+    backend: ClassVar[str]
+    """The name of the backend, as in ``compute_similarity(backend=…)``."""
+
+    gaps: ClassVar[Mapping[str, str]] = {}
+    """Known defects: the name of a test (or ``test[parameter]``) and the reason. Each is a strict xfail."""
+
+    recall: ClassVar[float] = 0.9
+    """The least share of true neighbours in an approximate answer on 200 rows."""
+
+    def settings(self, tmp_path: Path) -> dict[str, Any]:
+        """The settings of a new, empty index: called with another empty folder for each."""
+        raise NotImplementedError(f"{type(self).__name__} needs settings(self, tmp_path)")
+
+    def back_door(self, index: SimilarityIndex) -> Mapping[str, tuple[NDArray[np.float32], Mapping[str, Any]]]:
+        """All rows as the engine holds them, read through its own client: ``{id: (vector, metadata)}``.
+
+        Ids and metadata are the engine's own: the suite knows of hidden ``_vs_`` fields and of UUIDs for ids.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs back_door(self, index)")
+
+    # ---- pytest's side
+
+    _shared: ClassVar[dict[str, SimilarityIndex]]
+    _folders: Iterator[Path]
+    _opened: list[SimilarityIndex]
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        """A class of its own keeps indexes of its own; a gap that names no test is a mistake."""
+        super().__init_subclass__(**rest)
+        cls._shared = {}
+        for name in cls.gaps:
+            if not callable(getattr(cls, name.partition("[")[0], None)) or not name.startswith("test_"):
+                raise TypeError(f"{cls.__name__}.gaps names {name!r}, which is no test of the suite")
+
+    @pytest.fixture(autouse=True)
+    def _prepared(
+        self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[None]:
+        """A home and folders of its own for each test; indexes that it made are deleted and closed behind it."""
+        for name in (request.node.name, getattr(request.node, "originalname", "")):
+            if name in self.gaps:
+                request.applymarker(pytest.mark.xfail(reason=self.gaps[name], strict=True))
+                break
+        monkeypatch.setenv("VECSEARCH_HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("VECSEARCH_CONFIG_PATH", raising=False)
+        self._request = request
+        self._opened = []
+        self._folders = (tmp_path / f"index{number}" for number in itertools.count())
+        yield
+        for index in self._opened:
+            _discard(index)
+
+    # ---- indexes
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend declares under these settings."""
+        return self.empty("facts").capabilities
+
+    @property
+    def metric(self) -> Metric:
+        """A metric that the backend has: cosine if it can."""
+        return next(metric for metric in METRICS if metric in self.capabilities.metrics)
+
+    @property
+    def lengths_matter(self) -> Metric:
+        """A metric under which a vector's length counts, if there is one."""
+        return "euclidean" if "euclidean" in self.capabilities.metrics else self.metric
+
+    def new_settings(self) -> dict[str, Any]:
+        """The settings of one more index."""
+        folder = next(self._folders)
+        folder.mkdir(parents=True)
+        return self.settings(folder)
+
+    def create(self, *, wrapper: type[Backend[Any]] | None = None, **arguments: Any) -> SimilarityIndex:
+        """``compute_similarity`` for one test, by default of an empty index; through a ``wrapper`` of the backend."""
+        arguments = {**self.new_settings(), **arguments}
+        if "embeddings" not in arguments:
+            arguments["embeddings"] = False
+        with self.through(wrapper):
+            index = vecsearch.compute_similarity(backend=self.backend, **arguments)
+        self._opened.append(index)
+        return index
+
+    def through(self, wrapper: type[Backend[Any]] | None) -> Any:
+        """A block in which the backend's name means ``wrapper``."""
+        return nullcontext() if wrapper is None else registry.registered(self.backend, wrapper)
+
+    def opened(self, index: SimilarityIndex) -> SimilarityIndex:
+        """An index that the test opened itself, to be closed behind it."""
+        self._opened.append(index)
+        return index
+
+    def forget(self, index: SimilarityIndex) -> None:
+        """An index that the test has closed and whose rows shall stay."""
+        self._opened.remove(index)
+
+    def recorded(self, **arguments: Any) -> tuple[SimilarityIndex, type[RecordingBackend]]:
+        """An index whose calls to the backend are noted in the class beside it."""
+        wrapper = recording(self.backend_class)
+        return self.create(wrapper=wrapper, **arguments), wrapper
+
+    @property
+    def backend_class(self) -> type[Backend[Any]]:
+        """The class that the backend's name means."""
+        return registry.backend_class(self.backend)
+
+    def empty(self, name: str) -> SimilarityIndex:
+        """An index without rows or width that all tests of the class share, for reading only."""
+        return self._once(name, {"embeddings": False})
+
+    def filled(self, metric: Metric | None = None) -> SimilarityIndex:
+        """The index of ``data.sample_rows()`` that all tests of the class share, for reading only."""
+        metric = metric or self.metric
+        return self._once(f"filled {metric}", {**data.sample_rows().columns(), "metric": metric})
+
+    def _once(self, name: str, arguments: Mapping[str, Any]) -> SimilarityIndex:
+        if name not in self._shared:
+            folder = self._request.getfixturevalue("tmp_path_factory").mktemp("shared")
+            settings = self.settings(folder)
+            index = vecsearch.compute_similarity(backend=self.backend, **settings, **arguments)
+            self._shared[name] = index
+            owner = self._request.node.getparent(pytest.Class)
+            assert owner is not None, "the suite's tests live in a class"
+
+            def discard() -> None:
+                _discard(self._shared.pop(name))
+
+            owner.addfinalizer(discard)
+        return self._shared[name]
+
+    def few(self, rows: int = 12, **arguments: Any) -> tuple[SimilarityIndex, data.Data]:
+        """A new index of a few rows, to be written to, and its rows."""
+        content = data.sample_rows().take(range(rows))
+        return self.create(**{**content.columns(), "metric": self.metric, **arguments}), content
+
+    # ---- what to expect
+
+    def native(self, primitive: str, filter_: Filter | None = None, *, ids: bool = False) -> bool:
+        """Whether the backend declares that ``primitive`` takes this filter, or ids."""
+        caps = self.capabilities
+        if filter_ is None:
+            return not ids or primitive in caps.filters_in
+        normal = filters.normal_form(filter_)
+        if isinstance(normal, filters.Constant):
+            return not ids or not normal.value or primitive in caps.filters_in
+        needed = filters.operators(normal)
+        if "exists" not in caps.filter_operators and "list" in caps.metadata_types:
+            needed = frozenset("contains" if op == "exists" else op for op in needed)
+        integers = [
+            value
+            for leaf in filters.conditions(normal)
+            for value in leaf.members
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        ]
+        in_range = caps.max_int >= 2**63 - 1 or all(abs(value) < caps.max_int for value in integers)
+        return primitive in caps.filters_in and needed <= caps.filter_operators and in_range
+
+    @property
+    def exactly(self) -> dict[str, Any]:
+        """The arguments that make a search exact on this backend."""
+        kind = self.capabilities.exactness
+        if kind == "always":
+            return {}
+        return {"exact": True} if kind == "on_request" else {"exact": True, "allow_scan": True}
+
+    def check_search(
+        self,
+        target: View,
+        query: NDArray[Any],
+        expected: Mapping[str, float],
+        k: int = 10,
+        *,
+        filter: Filter | None = None,  # noqa: A002  the name that users write
+        ids: bool = False,
+        **options: Any,
+    ) -> None:
+        """One search, asked in every way that the contract allows, against the true distances of the rows in scope.
+
+        As the user asks: true distances, no short answer, no row out of scope; the nearest where the backend is exact.
+        Where it declares that it cannot: ``UnsupportedError``. Exactly, with leave to scan: the nearest, always.
+        """
+        caps = self.capabilities
+        if self.native("search", filter, ids=ids) or caps.local or not expected:
+            ranking = target.search(query, k, filter=filter, **options)[0]
+            always = caps.exactness == "always"
+            data.assert_ranking(ranking, expected, k, exact=always)
+            assert ranking.exact or not always
+            if not always and expected:
+                true = set(sorted(expected, key=lambda row: (expected[row], row))[:k])
+                assert len(true & set(ranking.ids)) >= self.recall * len(true), "fewer true neighbours than `recall`"
+        else:
+            with pytest.raises(UnsupportedError):
+                target.search(query, k, filter=filter, **options)
+        exact = caps.exactness != "always"
+        ranking = target.search(query, k, filter=filter, allow_scan=True, exact=exact, **options)[0]
+        data.assert_ranking(ranking, expected, k)
+        assert ranking.exact
+
+    def assert_vectors(
+        self, found: Embeddings, ids: Sequence[str], vectors: NDArray[np.float32], labels: Sequence[str] | None = None
+    ) -> None:
+        """The triple holds these vectors as they were put, with these ids, in this order."""
+        assert found.embeddings.dtype == np.float32
+        assert found.embeddings.shape == vectors.shape
+        assert found.sample_ids.tolist() == list(ids)
+        assert (found.label_ids is None) == (labels is None)
+        if labels is not None:
+            assert cast("Any", found.label_ids).tolist() == list(labels)
+        allowed = 0 if self.capabilities.keeps_norms else 2
+        worst = data.ulps(found.embeddings, vectors)
+        assert worst <= allowed, f"vectors differ by {worst} units in the last place"
+
+    def behind(self, index: SimilarityIndex) -> dict[str, tuple[NDArray[np.float32], Mapping[str, Any]]]:
+        """What the back door shows, under the user's ids."""
+        rows = self.back_door(index)
+        if self.capabilities.id_form == "uuid":
+            return {fields["_vs_id"]: (vector, fields) for vector, fields in rows.values()}
+        return dict(rows)
+
+
+def _discard(index: SimilarityIndex) -> None:
+    try:
+        index.cleanup()
+    except vecsearch.ClosedError:
+        return
+    index.close()
+
+
+def nothing_happened(wrapper: type[RecordingBackend], *primitives: str, since: int = 0) -> bool:
+    """Whether none of these calls reached the backend after the first ``since``."""
+    return not [call for call in wrapper.log[since:] if call.primitive in (primitives or READING + WRITING)]
