@@ -19,7 +19,7 @@ LAYERS = [
     {"queries"},
     {"rows", "ingest"},
     {"asking", "recall", "spool"},
-    {"distances"},
+    {"distances", "images"},
     {"near", "plots"},
     {"selections"},
     {"duplicates", "exact_duplicates"},
