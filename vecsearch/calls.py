@@ -177,6 +177,11 @@ class Engine:
         """The engine holds no index any more."""
         self._set(None)
 
+    def save(self) -> None:
+        """Make every write durable; nothing where nothing was created yet."""
+        if self.spec is not None:
+            self.call("save", self.backend.save)
+
     def drop(self) -> None:
         """Delete the index from the engine."""
         self.call("drop", self.backend.drop)

@@ -280,7 +280,7 @@ class SimilarityIndex(View):
 
     def save(self) -> None:
         """Make every write durable. Engines that store each write at once have nothing left to do."""
-        self._engine.call("save", self._engine.backend.save)
+        self._engine.save()
         self._changed(force=True)
 
     def reload(self) -> None:

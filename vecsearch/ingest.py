@@ -149,7 +149,7 @@ def stream(
         identity = {"source": source.fingerprint, "backend": engine.name, "index": engine.config.index_name}
         kept = Checkpoint.open(checkpoint, identity)
         if not engine.capabilities.durable:
-            engine.call("save", engine.backend.save)  # refuses now what could not be kept later
+            engine.save()  # refuses now what could not be kept later
     with engine.write_lock, reporting(progress, "writing") as report:
         upload = Upload(engine, report, source.total, kept)
         upload.run(_stream_pieces(engine, draft, source, upload, on_existing))

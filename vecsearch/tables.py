@@ -58,8 +58,9 @@ def column_names(table: Any) -> list[str]:
     if isinstance(table, Mapping):
         return list(table)
     names = getattr(table, "column_names", None)
-    if names is None and hasattr(table, "schema") and hasattr(table.schema, "names"):
-        names = table.schema.names
+    if names is None and isinstance(table.columns, list) and hasattr(table.schema, "names"):
+        # A pyarrow batch: its columns are arrays. A polars frame: they are the names.
+        names = table.columns if callable(table.schema.names) else table.schema.names
     return [str(name) for name in (table.columns if names is None else names)]
 
 

@@ -57,7 +57,7 @@ class Checkpoint:
     def write(self, rows: int, engine: Engine) -> None:
         """Record that the rows before ``rows`` are in the index, after making sure that they are."""
         if not engine.capabilities.durable:
-            engine.call("save", engine.backend.save)
+            engine.save()
         self.rows = rows
         atomic_write(self.path, json.dumps({"version": 1, "identity": self.identity, "rows": rows}, indent=1))
         self._written = time.monotonic()
