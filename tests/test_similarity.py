@@ -236,10 +236,10 @@ def test_a_failed_creation_with_a_full_disk_leaves_the_key_free(monkeypatch):
     def full(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(SklearnBackend, "save", full)
-    with pytest.raises(vecsearch.BackendError, match="No space left"):
-        vecsearch.compute_similarity(embeddings=X, key="full")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(SklearnBackend, "save", full)
+        with pytest.raises(vecsearch.BackendError, match="No space left"):
+            vecsearch.compute_similarity(embeddings=X, key="full")
     assert len(vecsearch.compute_similarity(embeddings=X, key="full")) == 20
 
 
