@@ -70,7 +70,10 @@ def confirmed(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInputError(f"{question} Nobody can be asked here: say so with --yes")
-    typer.confirm(question, abort=True, err=True)
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InvalidInputError("stopped; nothing was removed")
 
 
 def where(index: "SimilarityIndex") -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NAME, _TIME = 16, 6
 _SHOWN, _PAIRS = 5, 3
+_NAMES = 100
 
 
 def demo(
@@ -69,7 +70,7 @@ class _Page:
 
     def found(self, matches: Sequence[Mapping[str, Any]]) -> None:
         for match in matches:
-            self.more(f"{match['distance']:.4f}  {match['id']}  {match['name']}")
+            self.more(f"{match['distance']:.4f}  {match['id']}  {_cut(match['name'])}")
 
 
 def _shown(report: "Report") -> str:
@@ -78,7 +79,7 @@ def _shown(report: "Report") -> str:
     share, duplicates, unique, view = (facts[name] for name in ("share", "duplicates", "unique", "view"))
     shape = f"{facts['rows']:,} rows of {facts['dim']} dimensions"
     page.line("Indexed", f"{shape}, {facts['metric']}, backend {facts['backend']}", "index")
-    page.line("Neighbours", f"nearest to {facts['query']['id']}, {facts['query']['name']}", "search")
+    page.line("Neighbours", f"nearest to {facts['query']['id']}, {_cut(facts['query']['name'])}", "search")
     page.found(facts["neighbors"][:_SHOWN])
     asked = "every row" if share["queries"] == facts["rows"] else f"{share['queries']:,} rows"
     of_these = f"of the {share['k']} nearest of {asked} have the same {share['field']}"
@@ -87,12 +88,12 @@ def _shown(report: "Report") -> str:
     page.line("Near-duplicates", f"{count} within {duplicates['thresh']:.4f} of a row that is kept", "duplicates")
     for pair in duplicates["closest"][:_PAIRS]:
         ids = (pair["id"], pair["nearest_id"])
-        first, second = (f"{row_id}  {name}" for row_id, name in zip(ids, pair["names"], strict=True))
+        first, second = (f"{row_id}  {_cut(name)}" for row_id, name in zip(ids, pair["names"], strict=True))
         page.more(f"{pair['distance']:.4f}  {first}")
         page.more(f"{'':>6}  {second}")
     page.line("Most unique", f"{len(unique)} rows that lie farthest from each other", "unique")
     for row in unique[:_SHOWN]:
-        page.more(f"{'':>6}  {row['id']}  {row['name']}")
+        page.more(f"{'':>6}  {row['id']}  {_cut(row['name'])}")
     page.line("A view", f"of {view['name']}, {view['rows']:,} rows: those nearest to {facts['query']['id']}", "view")
     page.found(view["neighbors"])
     if report.pictures:
@@ -102,6 +103,10 @@ def _shown(report: "Report") -> str:
     for command in _next(report):
         page.text.append(f"  {command}\n")
     return output.on_terminal(page.text)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAMES else f"{name[: _NAMES - 1]}…"
 
 
 def _next(report: "Report") -> list[str]:

@@ -157,10 +157,11 @@ def ingest(
     as_json: options.Json = False,
 ) -> None:
     """Write files of any size into an index, in bounded memory, and save it."""
+    arguments = _columns(source, embeddings, ids, labels, metadata, documents)
+    arguments |= {"on_existing": on_existing.value, "checkpoint": checkpoint}
     index, new = _opened_for_ingest(key, make, metric, dim, backend, inputs.settings(settings or ()))
-    arguments: dict[str, Any] = {"on_existing": on_existing.value, "checkpoint": checkpoint}
     try:
-        receipt = index.ingest(**_columns(source, embeddings, ids, labels, metadata, documents), **arguments)
+        receipt = index.ingest(**arguments)
         index.save()
         _described(index, key, receipt, receipt.seconds, as_json=as_json)
     except IngestError:
