@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vecsearch.core.threads import Progress
 
 _FRONT_ELEMENTS = 1 << 20  # the front, 4 MiB: it is read once for every row chosen
+_LEAST_FRONT = 64
 _MEAN_BLOCK = 1024  # rows summed together; fixed, so that the mean depends on the rows alone
 
 
@@ -89,7 +90,7 @@ class _Traversal:
         self._rank = rank
         self._crew = crew
         self._space = Space(source.metric, default_kernel(), width, typical_row(source))
-        self._size = max(64, _FRONT_ELEMENTS // width)
+        self._size = max(_LEAST_FRONT, _FRONT_ELEMENTS // width)
         self._side = Side(source.rows, source.metric, source.norms)
         self._chosen = np.empty(count, dtype=np.int64)
         self._chosen_rows = np.empty((count, width), dtype=np.float32)
@@ -134,7 +135,7 @@ class _Traversal:
         centre = (mean / total).astype(np.float32)[None]
         away = np.zeros(total)
         if centre.any():  # else no row is farther than another under cosine, and the order decides
-            one = Side(centre, source.metric, ready=True)
+            one = Side(centre, source.metric)
 
             def measure(part: tuple[int, int]) -> None:
                 step = max(1, CHUNK // width)

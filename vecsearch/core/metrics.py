@@ -127,11 +127,15 @@ def ordinary_norms(norms: Float64) -> NDArray[np.bool_]:
 
 
 def unit_rows(block: Float32, norms: Float64, out: Float32 | None = None) -> Float32:
-    """``row / ‖row‖`` in float32, for a block and its norms; meaningless where the norm is not ordinary."""
+    """``row / ‖row‖`` in float32, for a block and its norms; ``out`` may be the block."""
+    odd = np.flatnonzero(~ordinary_norms(norms))
+    wide = block[odd].astype(np.float64) / norms[odd, None] if odd.size else None
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         inverse = np.reciprocal(norms).astype(np.float32)
-        unit: Float32 = np.multiply(block, inverse[:, None], out=out)
-    return unit
+        units: Float32 = np.multiply(block, inverse[:, None], out=out)
+    if wide is not None:
+        units[odd] = wide
+    return units
 
 
 def _wide_distances(x: Float32, y: Float32, metric: Metric) -> Float64:
@@ -154,17 +158,17 @@ class Side:
         rows: float32 (n, d).
         metric: the metric the rows are compared by.
         norms: float64 (n,), what `row_norms` gives for them; found when needed if not given.
-        ready: compute norms and unit rows of all rows now (a copy: for queries, not for a collection).
+        ready: with norms given, make the unit rows of all rows now (a copy: for queries, not for a collection).
 
     """
 
     def __init__(self, rows: Float32, metric: Metric, norms: Float64 | None = None, *, ready: bool = False) -> None:
         self.rows = rows
         self.metric = metric
-        self.norms = row_norms(rows) if ready and norms is None else norms
+        self.norms = norms
         self._units = None
-        if ready and metric == "cosine" and self.norms is not None:
-            self._units = unit_rows(np.ascontiguousarray(rows), self.norms)
+        if ready and metric == "cosine" and norms is not None:
+            self._units = unit_rows(np.ascontiguousarray(rows), norms)
 
     def gather(self, index: Int64, out: Float32) -> tuple[Float32, Float64 | None]:
         """The rows at ``index`` as the metric compares them, in ``out``, and under cosine their norms."""

@@ -56,12 +56,12 @@ class Search:
         self.k = k
         self.metric: Metric = metric
         self._queries = np.ascontiguousarray(queries)
-        self._side = Side(self._queries, metric, ready=True)
-        self._norms = self._side.norms if self._side.norms is not None else norms_of(self._queries)
+        self._norms = norms_of(self._queries)
         try:
             check_norms(self._norms, metric)
         except ValueError as error:
             raise ValueError(f"queries: {error}") from None
+        self._side = Side(self._queries, metric, self._norms, ready=True)
         width = queries.shape[1]
         centre = None
         if metric == "euclidean" and len(queries) >= _MIN_QUERIES // 4:

@@ -77,25 +77,17 @@ class Space:
         scale = None
         lengths: Float64 | float = norms
         if self.metric == "cosine":
-            odd = np.flatnonzero(~ordinary_norms(norms))
             lengths = 1.0
-            if queries < _COPY_FROM and not odd.size:
-                scale = (1.0 / norms).astype(np.float32)
+            if queries < _COPY_FROM and ordinary_norms(norms).all():
+                scale = np.reciprocal(norms).astype(np.float32)
             else:
-                block = self._units(block, norms, odd, out)
+                block = unit_rows(block, norms, out)
         elif self._centre is not None:
             with np.errstate(over="ignore"):
                 block = np.subtract(block, self._centre, out=out)
                 lengths = norms_of(block)
         reach = lengths if isinstance(lengths, float) else float(lengths.max(initial=0.0))
         return Placed(self.kernel.prepare(block), len(block), lengths, reach, scale)
-
-    @staticmethod
-    def _units(block: Float32, norms: Float64, odd: Any, out: Float32 | None) -> Float32:
-        wide = block[odd].astype(np.float64) / norms[odd, None]  # before unit_rows, which may overwrite the block
-        units = unit_rows(block, norms, out)
-        units[odd] = wide
-        return units
 
     def scores(self, queries: Placed, block: Placed, out: Float32) -> Float64:
         """Write scores to C-contiguous ``out`` (q, b); returns their margins, float64 (q,), inf where unknown."""

@@ -95,7 +95,7 @@ class Crew:
         self._progress = progress
         self._total = total
         self._done = 0
-        self._reported = -1
+        self._reported = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._executor: ThreadPoolExecutor | None = None
