@@ -98,9 +98,12 @@ def _vectors(handle: Handle, values: Any, what: str) -> NDArray[np.float32]:
 
 
 def _by_ids(handle: Handle, wanted: list[str]) -> Queries:
-    if handle.is_patches and wanted and not handle.engine.existing(wanted[:1]):
-        _refuse_sample(handle, wanted[0])
-    records = rows.fetched(handle.engine, Scope(), wanted, VECTORS, "raise")
+    try:
+        records = rows.fetched(handle.engine, Scope(), wanted, VECTORS, "raise")
+    except MissingIdsError as error:
+        for row_id in error.ids:
+            _refuse_sample(handle, row_id)
+        raise
     assert records.vectors is not None  # noqa: S101  asked for
     return Queries(records.vectors, "id", wanted)
 

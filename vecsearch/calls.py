@@ -60,6 +60,7 @@ _ADVICE: Mapping[Fault, str] = {
 }
 _POLL_SECONDS = 0.05
 METADATA: frozenset[Part] = frozenset({"fields"})
+DOCUMENTS: frozenset[Part] = frozenset({"documents"})
 VECTORS: frozenset[Part] = frozenset({"vectors"})
 EVERYTHING: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
 NOTHING: frozenset[Part] = frozenset()
@@ -278,8 +279,12 @@ class Engine:
         """Which rows, in the engine's terms."""
         return self.codec.where(ids, filter_)
 
-    def lacks(self, where: Where | None, primitive: str) -> str | None:
+    def lacks(self, ids: Sequence[str] | None, filter_: Filter | None, primitive: str) -> str | None:
         """Why the engine cannot answer ``primitive`` for these rows, or ``None`` where it can."""
+        try:
+            where = self.where(None if ids is None else ids[:1], filter_)
+        except UnsupportedError as error:
+            return f"{self.name}: {error}"
         if where is None:
             return None
         if primitive not in self.capabilities.filters_in:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecsearch import filters
-from vecsearch.backends.base import Capabilities, Rows, Where
+from vecsearch.backends.base import METADATA_TYPES, Capabilities, Rows, Where
 from vecsearch.errors import UnsupportedError
 from vecsearch.filters import Condition, Filter
 from vecsearch.types import Records
@@ -80,7 +80,7 @@ class Codec:
         self.needs_fields = patches or self._uuid
         """Whether a row's fields are needed to know its ids."""
         self.plain = not (self.needs_fields or self._keep_norm or self._list_fields)
-        self._keeps_all = self._types >= {"str", "int", "float", "bool", "datetime", "list"}
+        self._keeps_all = self._types >= METADATA_TYPES and self._max_int == MAX_INT64
 
     def id(self, row_id: str) -> str:
         """The engine's id of a row."""
@@ -161,7 +161,10 @@ class Codec:
         return metadata
 
     def where(self, ids: Sequence[str] | None, filter_: Filter | None) -> Where | None:
-        """Which rows, in the engine's ids and fields; ``None`` for all."""
+        """Which rows, in the engine's ids and fields; ``None`` for all.
+
+        Raises ``UnsupportedError`` for a condition on what the engine does not hold as it is.
+        """
         if ids is None and filter_ is None:
             return None
         engine_filter = (
@@ -177,6 +180,7 @@ class Codec:
             if self._list_fields:
                 return Condition(_FIELDS, "contains", leaf.field)
             return filters.Or(tuple(Condition(leaf.field + suffix, "exists") for suffix in ("", _UTC, _KEPT)))
+        self._refuse_kind(leaf)
         for value in leaf.members:
             # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
             if isinstance(value, int) and abs(value) > self._max_int - (self._max_int < MAX_INT64):
@@ -185,3 +189,11 @@ class Codec:
             return leaf
         moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))
         return replace(leaf, field=leaf.field + _UTC, value=moments if isinstance(leaf.value, tuple) else moments[0])
+
+    def _refuse_kind(self, leaf: Condition) -> None:
+        """Values kept beside the row are not seen by the engine's own comparison."""
+        kind = "list" if leaf.op == "contains" else filters.kind(leaf.members[0])
+        # Ints are also held as floats; floats never as ints. A datetime is compared by its number.
+        held = {"number": "float", "datetime": "float"}.get(kind, kind)
+        if held not in self._types and kind not in self._types and not (kind == "datetime" and "int" in self._types):
+            raise UnsupportedError(f"this engine does not hold values of type {kind} in a form that it can compare")

@@ -101,8 +101,7 @@ def _resolved(engine: Engine, scope: Scope, options: Options) -> Options:
 def _not_native(engine: Engine, scope: Scope, options: Options) -> str | None:
     """Why the engine cannot answer itself, or ``None``."""
     caps = engine.capabilities
-    where = engine.where(scope.ids and scope.ids[:1], scope.filter)
-    lacking = engine.lacks(where, "search")
+    lacking = engine.lacks(scope.ids, scope.filter, "search")
     if lacking:
         return lacking
     if options.exact and caps.exactness == "never":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecsearch import checks
-from vecsearch.calls import EVERYTHING, METADATA, NOTHING, VECTORS, Engine, batches
+from vecsearch.calls import DOCUMENTS, EVERYTHING, METADATA, NOTHING, VECTORS, Engine, batches
 from vecsearch.codec import SAMPLE
 from vecsearch.errors import InvalidInputError, MissingIdsError
 from vecsearch.filters import Condition
@@ -133,11 +133,9 @@ def ids_within(engine: Engine, scope: Scope, ids: Sequence[str]) -> set[str]:
 
 def get_embeddings(engine: Engine, scope: Scope, ids: Sequence[str] | None, on_missing: OnMissing) -> Embeddings:
     """Vectors of these rows in the order asked, or of all rows in ascending id order."""
+    records = _read(engine, scope, ids, VECTORS, on_missing)
     if ids is None:
-        records = joined(engine, list(scan(engine, scope, VECTORS)), VECTORS)
         records = records.take(sorted(range(len(records)), key=records.ids.__getitem__))
-    else:
-        records = fetched(engine, scope, ids, VECTORS, on_missing)
     return as_embeddings(engine, records)
 
 
@@ -155,11 +153,24 @@ def get_metadata(
     engine: Engine, scope: Scope, ids: Sequence[str] | None, on_missing: OnMissing
 ) -> dict[str, dict[str, Any]]:
     """Metadata by id."""
-    if ids is None:
-        rows = joined(engine, list(scan(engine, scope, METADATA)), METADATA)
-    else:
-        rows = fetched(engine, scope, ids, METADATA, on_missing)
+    rows = _read(engine, scope, ids, METADATA, on_missing)
     return dict(zip(rows.ids, rows.metadata or (), strict=True))
+
+
+def get_documents(
+    engine: Engine, scope: Scope, ids: Sequence[str] | None, on_missing: OnMissing
+) -> dict[str, str | None]:
+    """Documents by id."""
+    rows = _read(engine, scope, ids, DOCUMENTS, on_missing)
+    return dict(zip(rows.ids, rows.documents or (), strict=True))
+
+
+def _read(
+    engine: Engine, scope: Scope, ids: Sequence[str] | None, parts: frozenset[Any], on_missing: OnMissing
+) -> Records:
+    if ids is None:
+        return joined(engine, list(scan(engine, scope, parts)), parts)
+    return fetched(engine, scope, ids, parts, on_missing)
 
 
 def all_ids(engine: Engine, scope: Scope) -> Iterator[str]:

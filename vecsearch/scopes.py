@@ -60,8 +60,7 @@ def scan(engine: Engine, scope: Scope, parts: frozenset[Part], batch_rows: int |
     """Every row of the scope once. Where the engine cannot select, all rows are read and the scope is applied here."""
     if engine.spec is None or scope.is_empty:
         return
-    first = engine.where(scope.ids and scope.ids[:1], scope.filter)
-    if engine.lacks(first, "scan") is None:
+    if engine.lacks(scope.ids, scope.filter, "scan") is None:
         for where in chunks(engine, scope):
             yield from engine.scan(parts, where, batch_rows)
         return
@@ -98,10 +97,9 @@ def count(engine: Engine, scope: Scope, *, allow_scan: bool) -> int:
     """The number of rows in the scope."""
     if engine.spec is None or scope.is_empty:
         return 0
-    where = engine.where(scope.ids and scope.ids[:1], scope.filter)
-    reason = engine.lacks(where, "count")
+    reason = engine.lacks(scope.ids, scope.filter, "count")
     if reason is None:
         return sum(engine.count(where) for where in chunks(engine, scope))
-    if not (allow_scan or engine.capabilities.local or engine.lacks(where, "scan") is None):
+    if not (allow_scan or engine.capabilities.local or engine.lacks(scope.ids, scope.filter, "scan") is None):
         raise UnsupportedError(f"{reason}; allow_scan=True counts by reading all rows")
     return sum(len(batch) for batch in scan(engine, scope, frozenset()))

@@ -137,6 +137,17 @@ class View:
         ids = rows.resolve(self._engine, self._scope, sample_ids, label_ids, on_missing)
         return rows.get_metadata(self._engine, self._scope, ids, on_missing)
 
+    def get_documents(
+        self,
+        sample_ids: Sequence[Any] | None = None,
+        label_ids: Sequence[Any] | None = None,
+        *,
+        on_missing: OnMissing = "raise",
+    ) -> dict[str, str | None]:
+        """Documents by id (label id on a patch index), ``None`` where a row has none; without ids, of all rows."""
+        ids = rows.resolve(self._engine, self._scope, sample_ids, label_ids, on_missing)
+        return rows.get_documents(self._engine, self._scope, ids, on_missing)
+
     def iter_embeddings(self, batch_size: int = 10_000) -> Iterator[Embeddings]:
         """All vectors once, in the engine's order, in batches of at most ``batch_size`` rows."""
         checks.positive(batch_size, "batch_size")
