@@ -136,9 +136,9 @@ def run(subject: Subject, out: Path | None = None) -> Report:
             if_exists="replace",
         )
     with index:
-        ranking, duplicates, unique = _asked(index, report, position)
+        duplicates, unique = _asked(index, report, position)
         if out is not None and subject.images is not None:
-            _draw(report, out, ranking, duplicates, unique)
+            _draw(report, out, index, duplicates, unique)
     return report
 
 
@@ -162,7 +162,7 @@ def _timed(report: Report, what: str) -> Iterator[None]:
     report.seconds[what] = time.perf_counter() - started
 
 
-def _asked(index: SimilarityIndex, report: Report, position: Mapping[str, int]) -> tuple[Ranking, Duplicates, Unique]:
+def _asked(index: SimilarityIndex, report: Report, position: Mapping[str, int]) -> tuple[Duplicates, Unique]:
     subject = report.subject
 
     def named(ids: Sequence[str]) -> list[str]:
@@ -214,7 +214,7 @@ def _asked(index: SimilarityIndex, report: Report, position: Mapping[str, int]) 
         ],
         "view": {"name": subject.view_name, "rows": view.count(), "neighbors": matches(within)},
     }
-    return ranking, duplicates, unique
+    return duplicates, unique
 
 
 def _share(index: SimilarityIndex, subject: Subject) -> tuple[float, int]:
@@ -231,22 +231,28 @@ def _share(index: SimilarityIndex, subject: Subject) -> tuple[float, int]:
     return same / total, len(asked)
 
 
-def _draw(report: Report, out: Path, ranking: Ranking, duplicates: Duplicates, unique: Unique) -> None:
+def _draw(report: Report, out: Path, index: SimilarityIndex, duplicates: Duplicates, unique: Unique) -> None:
     """Three pictures; without matplotlib a hint."""
     from vecsearch import plots
 
-    subject = report.subject
-    started = time.perf_counter()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        pictures = [out / name for name in ("neighbors.png", "duplicates.png", "unique.png")]
-        plots.plot_neighbors(ranking, subject.images, ids=subject.ids, query=subject.query, path=pictures[0])
-        plots.plot_duplicates(duplicates, subject.images, ids=subject.ids, path=pictures[1])
-        plots.plot_unique(unique, subject.images, ids=subject.ids, path=pictures[2])
-    except MissingDependencyError as error:
-        report.hint = str(error)
-        return
-    except OSError as error:
-        raise InvalidInputError(f"the pictures cannot be written to {out}: {error.strerror or error}") from error
+    subject, images = report.subject, report.subject.images
+    assert images is not None  # noqa: S101  asked before
+    labels = subject.metadata[subject.label]
+    titles = {row_id: f"{row_id}: {label}" for row_id, label in zip(subject.ids, labels, strict=True)}
+    firsts = [labels.index(label) for label in sorted(set(labels))]  # one of each kind
+    found = index.search(ids=[subject.ids[at] for at in firsts], k=K, exclude_self=True, include=())
+    pictures = [out / name for name in ("neighbors.png", "duplicates.png", "unique.png")]
+    with _timed(report, "pictures"):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            plots.plot_neighbors(
+                [images[at] for at in firsts], found, images, ids=subject.ids, titles=titles, path=pictures[0]
+            )
+            plots.plot_duplicates(duplicates, images, ids=subject.ids, path=pictures[1])
+            plots.plot_unique(unique, images, ids=subject.ids, path=pictures[2])
+        except MissingDependencyError as error:
+            report.hint = str(error)
+            return
+        except OSError as error:
+            raise InvalidInputError(f"the pictures cannot be written to {out}: {error.strerror or error}") from error
     report.pictures = pictures
-    report.seconds["pictures"] = time.perf_counter() - started
