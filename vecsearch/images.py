@@ -74,17 +74,19 @@ def pixels(image: Any) -> NDArray[Any] | None:
     array = np.asarray(image)
     if array.dtype.kind not in "biuf" or not array.size:
         return None
+    if array.dtype.kind == "f":
+        array = np.nan_to_num(array)
     if array.ndim == 3 and array.shape[-1] not in _CHANNELS and array.shape[0] in _CHANNELS:  # noqa: PLR2004  h, w, channels
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 3 and array.shape[-1] == 1:  # noqa: PLR2004  the same
         array = array[..., 0]
     if array.ndim == 2:  # noqa: PLR2004  brightness
-        return np.nan_to_num(array) if array.dtype.kind == "f" else array
+        return array
     if array.ndim != 3 or array.shape[-1] not in _CHANNELS:  # noqa: PLR2004  the same
         return None
     if array.dtype != np.uint8:
-        scale = _EIGHT_BIT if array.dtype.kind in "bf" and np.nanmax(array) <= 1 else 1
-        array = np.clip(np.nan_to_num(array) * scale, 0, _EIGHT_BIT).astype(np.uint8)
+        scale = _EIGHT_BIT if array.dtype.kind in "bf" and array.max() <= 1 else 1
+        array = np.clip(array * float(scale), 0, _EIGHT_BIT).astype(np.uint8)
     return array
 
 
@@ -99,5 +101,10 @@ def _decoded(source: str | Path | bytes) -> NDArray[Any] | None:
             image.thumbnail((_LARGEST, _LARGEST))
             upright = ImageOps.exif_transpose(image)
             return np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError):  # Pillow raises each of them for a damaged file
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # Pillow raises each of them for a damaged file
         return None
