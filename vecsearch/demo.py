@@ -238,7 +238,7 @@ def _draw(report: Report, out: Path, index: SimilarityIndex, duplicates: Duplica
     subject, images = report.subject, report.subject.images
     assert images is not None  # noqa: S101  asked before
     labels = subject.metadata[subject.label]
-    titles = {row_id: f"{row_id}: {label}" for row_id, label in zip(subject.ids, labels, strict=True)}
+    titles = {row_id: f"{row_id}, {subject.label} {label}" for row_id, label in zip(subject.ids, labels, strict=True)}
     firsts = [labels.index(label) for label in sorted(set(labels))]  # one of each kind
     found = index.search(ids=[subject.ids[at] for at in firsts], k=K, exclude_self=True, include=())
     pictures = [out / name for name in ("neighbors.png", "duplicates.png", "unique.png")]
@@ -248,7 +248,7 @@ def _draw(report: Report, out: Path, index: SimilarityIndex, duplicates: Duplica
             plots.plot_neighbors(
                 [images[at] for at in firsts], found, images, ids=subject.ids, titles=titles, path=pictures[0]
             )
-            plots.plot_duplicates(duplicates, images, ids=subject.ids, path=pictures[1])
+            plots.plot_duplicates(duplicates, images, ids=subject.ids, path=pictures[1], rows=6)
             plots.plot_unique(unique, images, ids=subject.ids, path=pictures[2])
         except MissingDependencyError as error:
             report.hint = str(error)

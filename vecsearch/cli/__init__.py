@@ -7,11 +7,16 @@ Data goes to stdout; messages and progress go to stderr. Exit codes: 0 done, 1 a
 are the shared options, ``inputs`` reads files and arguments, ``output`` writes tables, CSV and JSON.
 """
 
+import io
+import sys
+
 from vecsearch.cli.app import app
 
 
 def main() -> None:
     """Run the command line with the arguments of this process; ends in ``sys.exit``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: no id is unprintable where text is ASCII
     app()
 
 

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from vecsearch.cli.commands import say
 from vecsearch.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _CELL = 60
+_NARROW = 24
+_GAP = 3
+_KEPT = 2  # columns that are always shown: an id and what is said of it
+_ENDLESS = 100_000
 _NUMBERS = 4
 
 
@@ -50,10 +55,10 @@ def lines(values: Iterable[str]) -> None:
         sys.stdout.write(f"{value}\n")
 
 
-def rows(records: Sequence[Mapping[str, Any]], fmt: Format, *, whole: Any = None, title: str = "") -> None:
+def rows(records: Sequence[Mapping[str, Any]], fmt: Format, *, whole: Any = None) -> None:
     """Records, each a row: ``metadata`` within a record become columns of their own, except in JSON.
 
-    ``whole`` is what the one JSON document holds; ``title`` stands over a table.
+    ``whole`` is what the one JSON document holds.
     """
     if fmt is Format.json:
         document(list(records) if whole is None else whole)
@@ -66,7 +71,7 @@ def rows(records: Sequence[Mapping[str, Any]], fmt: Format, *, whole: Any = None
             writer.writerow(columns)
             writer.writerows([_csv(row.get(name)) for name in columns] for row in flat)
         else:
-            table(columns, [[row.get(name) for name in columns] for row in flat], title=title)
+            table(columns, [[row.get(name) for name in columns] for row in flat])
 
 
 def _flat(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -82,48 +87,70 @@ def _flat(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[dict[st
     return [name for name in fixed if name not in late] + list(called.values()) + late, flat
 
 
-def table(columns: Sequence[str], cells: Sequence[Sequence[Any]], *, title: str = "") -> None:
-    """A table, as wide as the terminal; as wide as it needs to be where there is none."""
-    sys.stdout.write(rendered(columns, cells, title=title))
-
-
-def rendered(columns: Sequence[str], cells: Sequence[Sequence[Any]], *, title: str = "") -> str:
-    """The same as text."""
+def table(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> None:
+    """A table of one line a row; on a terminal, of the columns that fit."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(
-        box=box.SIMPLE_HEAD,
-        title=Text(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        show_edge=False,
-    )
-    for number, name in enumerate(columns):
-        values = [row[number] for row in cells]
-        numeric = any(_is_number(value) for value in values) and all(
-            value is None or _is_number(value) for value in values
-        )
-        view.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
-    for row in cells:
-        view.add_row(*(Text(shown(value)) for value in row))
-    return on_terminal(view)
+    texts = [[shown(value) for value in row] for row in cells]
+    widths = _widths(columns, texts, _terminal_width())
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, width in widths.items():
+        values = [row[number] for row in cells if row[number] is not None]
+        numeric = bool(values) and all(_is_number(value) for value in values)
+        overflow: Literal["fold", "ellipsis"] = "ellipsis" if number else "fold"  # an id is shown whole, or is none
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        view.add_column(Text(columns[number]), justify=justify, width=width, overflow=overflow, no_wrap=bool(number))
+    for row in texts:
+        view.add_row(*(Text(row[number]) for number in widths))
+    sys.stdout.write(on_terminal(view))
+    left_out = [name for number, name in enumerate(columns) if number not in widths]
+    if left_out:
+        sys.stdout.flush()
+        say(f"no room for {', '.join(left_out)}: --json has all")
 
 
-def on_terminal(*parts: "RenderableType") -> str:
-    """What rich makes of these for stdout, as text: written by us, so that a closed pipe is our own affair."""
+def _widths(columns: Sequence[str], texts: Sequence[Sequence[str]], room: int) -> dict[int, int]:
+    """The columns that fit, and how wide each is: long texts give way first, then columns from the right."""
+    from rich.cells import cell_len
+
+    natural = [max(map(cell_len, (name, *(row[at] for row in texts)))) for at, name in enumerate(columns)]
+    least = [width if at == 0 else min(width, _NARROW) for at, width in enumerate(natural)]
+    least[:1] = [min(width, max(_NARROW, room // 2)) for width in least[:1]]
+    kept = list(range(len(columns)))
+
+    def needed() -> int:
+        return sum(least[at] + _GAP for at in kept) - _GAP
+
+    while needed() > room and len(kept) > _KEPT:
+        late = [at for at in kept[_KEPT:] if columns[at] != "document"] or kept[_KEPT:]
+        kept.remove(late[-1])
+    spare = max(0, room - needed())
+    widths = {}
+    for at in kept:
+        more = min(spare, natural[at] - least[at])
+        spare -= more
+        widths[at] = least[at] + more
+    return widths
+
+
+def _terminal_width() -> int:
+    from rich.console import Console
+
+    return Console(file=sys.stdout).width if sys.stdout.isatty() else _ENDLESS
+
+
+def on_terminal(part: "RenderableType") -> str:
+    """What rich makes of this for stdout, as text: written by us, so that a closed pipe is our own affair."""
     from rich.console import Console
 
     watched = sys.stdout.isatty()
     target = sys.stdout if watched else io.StringIO()
-    console = Console(file=target, width=None if watched else 100_000, highlight=False)
+    console = Console(file=target, width=None if watched else _ENDLESS, highlight=False)
     with console.capture() as capture:
-        for part in parts:
-            console.print(part)
-    drawn = [line if watched else line.rstrip() for line in capture.get().strip("\n").splitlines()]
-    return "".join(f"{line}\n" for line in drawn)
+        console.print(part, no_wrap=True, overflow="ellipsis")
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().strip("\n").splitlines())
 
 
 def plain_text(value: Any) -> str:

@@ -1,5 +1,6 @@
 """``runs``: the records of indexes."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ import typer
 import vecsearch
 from vecsearch.cli import options, output
 from vecsearch.cli.commands import say
+from vecsearch.errors import CorruptRunError
 
 app = typer.Typer(help="The recorded indexes: list, look at, rename, delete.", no_args_is_help=True)
 
@@ -24,7 +26,7 @@ def list_(backend: options.Backend = None, fmt: options.Rows = None, as_json: op
             "dim": info.dim,
             "labels": info.patches,
             "model": info.config.model,
-            "created": info.created.isoformat(timespec="seconds"),
+            "created": f"{info.created:%Y-%m-%d %H:%M}" if form is output.Format.table else info.created.isoformat(),
             "state": info.state,
         }
         for info in infos
@@ -70,7 +72,8 @@ def delete(
 ) -> None:
     """Delete the record of a run. An index in files of vecsearch's own goes with it."""
     if not yes:
-        vecsearch.get_run_info(key)  # no question about what is not there
+        with suppress(CorruptRunError):  # a damaged record can be deleted
+            vecsearch.get_run_info(key)  # no question about what is not there
     options.confirmed(f"Delete the run {key}{' and its index' if cleanup else ''}?", yes=yes)
     vecsearch.delete_run(key, cleanup=cleanup)
     say(f"{key} is deleted")

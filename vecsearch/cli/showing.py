@@ -57,7 +57,7 @@ class _Page:
     def __init__(self, report: "Report") -> None:
         from rich.text import Text
 
-        self.text = Text(no_wrap=True, overflow="ellipsis")
+        self.text = Text()
         self._seconds = report.seconds
 
     def line(self, name: str, text: str, timed: str) -> None:
@@ -81,8 +81,8 @@ def _shown(report: "Report") -> str:
     page.line("Indexed", f"{shape}, {facts['metric']}, backend {facts['backend']}", "index")
     page.line("Neighbours", f"nearest to {facts['query']['id']}, {_cut(facts['query']['name'])}", "search")
     page.found(facts["neighbors"][:_SHOWN])
-    asked = "every row" if share["queries"] == facts["rows"] else f"{share['queries']:,} rows"
-    of_these = f"of the {share['k']} nearest of {asked} have the same {share['field']}"
+    asked = "all rows" if share["queries"] == facts["rows"] else f"{share['queries']:,} rows"
+    of_these = f"of {share['k']} nearest have the same {share['field']} ({asked})"
     page.line("", f"{share['share']:.1%} {of_these}", "share")
     count = f"{duplicates['count']:,} rows ({duplicates['fraction']:.1%})"
     page.line("Near-duplicates", f"{count} within {duplicates['thresh']:.4f} of a row that is kept", "duplicates")
