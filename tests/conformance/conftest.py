@@ -9,6 +9,7 @@ import pytest
 
 from vecsearch import registry
 
+pytest_plugins = ["pytester"]
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "sqlite_backend"))
 
 

@@ -16,19 +16,19 @@ from vecsearch.testing.suite.views import ViewTests
 from vecsearch.testing.suite.writes import WriteTests
 
 
-class IndexConformance(
-    CapabilityTests,
-    RowTests,
-    MetadataTests,
-    WriteTests,
-    SearchTests,
-    RankingTests,
-    FilterTests,
-    ViewTests,
-    PatchTests,
-    RefusalTests,
-    CleaningTests,
+class IndexConformance(  # pytest runs the tests of the last base first: what everything stands on
     LifecycleTests,
+    CleaningTests,
+    RefusalTests,
+    PatchTests,
+    ViewTests,
+    FilterTests,
+    RankingTests,
+    SearchTests,
+    WriteTests,
+    MetadataTests,
+    RowTests,
+    CapabilityTests,
 ):
     """What every backend must do, through vecsearch and past it.
 

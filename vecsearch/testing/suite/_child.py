@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
+
+_known = ExitStack()
 
 
 def register(name: str, home: str, path: list[str]) -> None:
@@ -19,7 +22,7 @@ def register(name: str, home: str, path: list[str]) -> None:
     found: Any = import_module(module)
     for part in attribute.split("."):
         found = getattr(found, part)
-    registry.registered(name, found).__enter__()
+    _known.enter_context(registry.registered(name, found))
 
 
 def main() -> None:
