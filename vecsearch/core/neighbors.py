@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vecsearch.core.threads import Progress
 
 _TILE_QUERIES = 512
-_TILE_SCORES = 1 << 20  # 4 MiB of scores
+_TILE_SCORES = 1 << 19  # 2 MiB of scores
 _MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
 _SHORTLIST_BYTES = 24 << 20  # of all threads together
 _EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vecsearch.core.metrics import Float32
 
 _UNIT_ROUNDOFF = 2.0**-24
+_FEW = 48  # with fewer queries OpenBLAS is a third faster when the rows are the left factor
 
 
 def accumulation_bound(terms: int) -> float:
@@ -40,6 +41,8 @@ class Float32Kernel:
         with np.errstate(over="ignore", invalid="ignore"):
             if len(queries) == 1:
                 np.matmul(block, queries[0], out=out[0])  # sgemv on the rows as they lie
+            elif len(queries) < _FEW:
+                np.copyto(out, np.matmul(block, queries.T).T)
             else:
                 np.matmul(queries, block.T, out=out)
 
