@@ -106,7 +106,7 @@ _HOMES = {
         "CorruptRunError ExistingIdsError FilterError IncompleteSearchError IndexExistsError "
         "IndexNotFoundError IngestError InvalidInputError MissingDependencyError MissingIdsError "
         "NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError "
-        "UnsupportedError VecsearchError"
+        "UnknownSettingError UnsupportedError VecsearchError"
     ),
     "exact_duplicates": "find_exact_duplicates",
     "filters": "F Filter",
