@@ -23,6 +23,7 @@ import vecsearch
 import vecsearch.registry
 from vecsearch.backends.sklearn import SklearnBackend
 from vecsearch.cli import app, inputs, output
+from vecsearch.testing.command import ConformanceReport, Result
 
 ROWS, DIM = 60, 8
 
@@ -49,7 +50,7 @@ def files(home):
     return vectors
 
 
-class Result:
+class Shown:
     def __init__(self, inner):
         self.code, self.out, self.err = inner.exit_code, inner.stdout, inner.stderr
 
@@ -63,7 +64,7 @@ class Result:
 
 
 def run(*line, code=0):
-    result = Result(CliRunner().invoke(app, [str(word) for word in line]))
+    result = Shown(CliRunner().invoke(app, [str(word) for word in line]))
     assert result.code == code, (line, result.out, result.err)
     return result
 
@@ -400,6 +401,24 @@ def test_a_table_shows_hostile_text_as_text(files):
     assert "[red]x [/nope]" in shown
 
 
+def test_a_narrow_terminal_gets_the_columns_that_fit(kb, monkeypatch, capsys):
+    monkeypatch.setattr(output, "_terminal_width", lambda: 50)
+    result = run("search", "kb", "--id", "a/0003.jpg", "-k", "2")
+    assert max(map(len, result.out.splitlines())) <= 50
+    assert "a/0007.jpg" in result.out
+    assert "text 7" in result.out
+    assert result.err == "no room for tenant, year, zip: --json has all\n"
+
+
+def test_what_ascii_cannot_show_is_escaped(files, monkeypatch):
+    Path("names.txt").write_text("".join(f"Ünïcode-{n}\n" for n in range(ROWS)), encoding="utf-8")
+    run("create", "kb", "--embeddings", "emb.npy", "--ids", "names.txt")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    out, err = process("unique", "kb", "1").communicate(timeout=60)
+    assert out.startswith("\\xdcn\\xefcode-")
+    assert err == ""
+
+
 def test_a_metadata_field_called_like_a_column_keeps_apart():
     stream = [{"id": "a", "distance": 0.5, "metadata": {"id": "x", "n": 1}}]
     columns, flat = output._flat(stream)
@@ -539,6 +558,17 @@ def test_a_run_whose_engine_is_down_is_a_check_that_came_out_negative(files):
         result = run("check", "kb", "--timeout", "0.2", code=1)
         assert "port 1" in result.out
         assert "port 1" in run("check", "--timeout", "0.2", "--json", code=1).json["checks"][0]["problems"][0]
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("passed", 0), ("failed", 1), ("xfailed", 0)])
+def test_conformance_answers_by_its_exit_code(monkeypatch, outcome, code):
+    report = ConformanceReport("sklearn", [Result("test_one", outcome, "because\nof this")])
+    asked = []
+    monkeypatch.setattr("vecsearch.testing.command.run_conformance", lambda *given: asked.append(given) or report)
+    shown = run("conformance", "sklearn", "--set", "threads=1", code=code).out
+    assert ("because; of this" in shown) is (outcome != "passed")
+    assert asked == [("sklearn", {"threads": "1"})]
+    assert run("conformance", "sklearn", "--json", code=code).json["results"][0]["outcome"] == outcome
 
 
 # ---- mistakes and ends
