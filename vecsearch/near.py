@@ -188,7 +188,8 @@ def _radii(rows: Float32, allowed: int, metric: Metric, order: Int64, norms: Flo
     sample = order[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]
     near = other_distances(rows, np.unique(sample), _NEIGHBOURS, metric, norms)
     nearest = np.sort(near[:, 0])
-    rank, greatest = 2.2 * allowed / len(rows) * len(near) + 1, -1.0
+    rank, greatest = 2.2 * allowed / len(rows) * len(near), -1.0
+    rank += 3 * rank**0.5 + 1  # a sample's quantile errs by about the root of its rank
     ladder = []
     while rank < 0.95 * len(nearest):
         ladder.append(nearest[int(rank)])
