@@ -167,7 +167,8 @@ class Unique:
 
     def __repr__(self) -> str:
         total = len(self) + len(self.other_ids)
-        return f"Unique({len(self)} of {total} rows, at least {self.metric} {self.thresh:.4g} apart)"
+        apart = f", at least {self.metric} {self.thresh:.4g} apart" if len(self) > 1 else ""
+        return f"Unique({len(self)} of {total} rows{apart})"
 
     def _repr_html_(self) -> str:
         rows = zip(self.unique_ids[:_SHOWN], self.gaps[:_SHOWN], strict=True)
