@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def _file(folder, manifest, name):
 def _texts(folder, manifest, name):
     offsets = np.fromfile(_file(folder, manifest, f"{name}-offsets"), dtype="<u8").tolist()
     content = _file(folder, manifest, f"{name}s").read_bytes()
-    return [content[start:stop].decode().removesuffix("\n") for start, stop in zip(offsets, offsets[1:], strict=False)]
+    return [content[start:stop].decode().removesuffix("\n") for start, stop in pairwise(offsets)]
 
 
 def _metadata(fields):

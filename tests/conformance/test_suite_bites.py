@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mutants import MUTANTS  # noqa: E402  beside this file
+from faults import MUTANTS
 
 HERE = Path(__file__).parent
 

@@ -97,8 +97,8 @@ class ConformanceReport:
 def run_conformance(backend_name: str, settings: Mapping[str, Any] | None = None) -> ConformanceReport:
     """Run the whole suite against a backend that is built in, installed, or registered here, in a process of its own.
 
-    ``settings`` are the backend's own, for every index that the suite makes; a ``path`` that is not given is a new folder
-    each time, and connection settings may come from the environment. Each test makes an index of a name of its own and
+    ``settings`` are the backend's own, for every index that the suite makes; a ``path`` that is not given is a new
+    folder each time, and connection settings may come from the environment. Each test makes an index of a name of its own and
     deletes it. Tests that look into the engine past vecsearch are skipped: only a test class can give that back door.
 
     Raises ``UnknownBackendError``, ``MissingDependencyError`` where the backend's client or pytest is not installed.
@@ -142,7 +142,13 @@ def run_conformance(backend_name: str, settings: Mapping[str, Any] | None = None
         )
         if not output.exists():
             raise VecsearchError(f"the conformance suite could not run: {(done.stdout + done.stderr)[-2000:]}")
-        return ConformanceReport(backend_name, [Result(row[0].rpartition("::")[2] if "[" not in row[0] else row[0].partition("::")[2], *row[1:]) for row in json.loads(output.read_text(encoding="utf-8"))])
+        return ConformanceReport(
+            backend_name,
+            [
+                Result(row[0].rpartition("::")[2] if "[" not in row[0] else row[0].partition("::")[2], *row[1:])
+                for row in json.loads(output.read_text(encoding="utf-8"))
+            ],
+        )
 
 
 def _plain(value: Any) -> Any:

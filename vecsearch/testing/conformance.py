@@ -12,12 +12,14 @@ from vecsearch.testing.suite.ranking import RankingTests
 from vecsearch.testing.suite.refusals import RefusalTests
 from vecsearch.testing.suite.rows import RowTests
 from vecsearch.testing.suite.search import SearchTests
+from vecsearch.testing.suite.threads import ThreadTests
 from vecsearch.testing.suite.views import ViewTests
 from vecsearch.testing.suite.writes import WriteTests
 
 
 class IndexConformance(  # pytest runs the tests of the last base first: what everything stands on
     LifecycleTests,
+    ThreadTests,
     CleaningTests,
     RefusalTests,
     PatchTests,
@@ -32,8 +34,8 @@ class IndexConformance(  # pytest runs the tests of the last base first: what ev
 ):
     """What every backend must do, through vecsearch and past it.
 
-    A subclass gives the name of the backend and two hooks, ``settings`` and ``back_door``; it may declare ``gaps`` (known
-    defects, each a strict xfail) and ``recall`` (what an approximate engine must reach). See
+    A subclass gives the name of the backend and two hooks, ``settings`` and ``back_door``; it may declare ``gaps``
+    (known defects, each a strict xfail) and ``recall`` (what an approximate engine must reach). See
     ``vecsearch.testing.suite.harness.Harness`` for each.
     """
 

@@ -127,9 +127,7 @@ class CapabilityTests(Harness):
         limit = self.capabilities.max_int
         values = [limit - 1, limit - 2, -limit + 1, 5]
         ids = ["near", "less", "negative", "small"]
-        index = self.create(
-            embeddings=data.vectors(4), sample_ids=ids, metadata={"x": values}, metric=self.metric
-        )
+        index = self.create(embeddings=data.vectors(4), sample_ids=ids, metadata={"x": values}, metric=self.metric)
         for value, row_id in zip(values, ids, strict=True):
             assert index.use_view(filter=F("x") == value).ids().tolist() == [row_id]
             assert index.get_metadata()[row_id] == {"x": value}
@@ -171,7 +169,13 @@ class CapabilityTests(Harness):
         )
         found = index.get_metadata()
         assert all(data.same_metadata(found[row_id], row) for row_id, row in rows.items())
-        filter_values: dict[str, Any] = {"datetime": rows["utc"]["x"], "str": "plain", "int": 7, "float": 0.1, "bool": True}
+        filter_values: dict[str, Any] = {
+            "datetime": rows["utc"]["x"],
+            "str": "plain",
+            "int": 7,
+            "float": 0.1,
+            "bool": True,
+        }
         tree = F("x").contains("b") if kind == "list" else F("x") == filter_values[kind]
         expected = sorted(row_id for row_id, row in rows.items() if filters.predicate(tree)(row))
         assert expected
@@ -181,7 +185,7 @@ class CapabilityTests(Harness):
                 try:
                     answer = sorted(index.search(data.vectors(1)[0], 100, filter=one, allow_scan=scans)[0].ids)
                 except UnsupportedError:
-                    assert not scans  # noqa: PT017  without leave to scan, either is right
+                    assert not scans
                 else:
                     assert answer == right, repr(one)
 
@@ -212,7 +216,7 @@ class CapabilityTests(Harness):
 
     @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
     def test_lengths_come_back_from_engines_that_normalise(self, metric: Metric) -> None:
-        """With ``keeps_norms=False`` the length is kept beside the row: vectors come back within 2 units in the last place.
+        """With ``keeps_norms=False`` lengths are kept beside the rows: vectors come back within 2 units in the last place.
 
         If this fails, check that the adapter stores the hidden field ``_vs_norm`` like others.
         """

@@ -80,8 +80,8 @@ class CleaningTests(Harness):
                 (index.find_duplicates(0.4, priority="number"), other.find_duplicates(0.4, priority="number")),
                 (index.find_unique(40), other.find_unique(40)),
             ):
-                assert one.unique_ids.tolist() == two.unique_ids.tolist()  # type: ignore[attr-defined]
-                assert np.isclose(one.thresh, two.thresh, rtol=1e-5)  # type: ignore[attr-defined]
+                assert one.unique_ids.tolist() == two.unique_ids.tolist()
+                assert np.isclose(one.thresh, two.thresh, rtol=1e-5)
 
     def test_unique_rows(self) -> None:
         """Exactly so many, different, each the farthest from those before; a smaller answer begins a larger one.
@@ -127,7 +127,8 @@ class CleaningTests(Harness):
         assert len(index.find_unique(3).unique_ids) == 3
 
     @pytest.mark.parametrize(
-        "arguments", ["thresh=-1", "thresh=nan", "fraction=1.5", "both", "neither", "thresh=text", "count=-1", "count=2.5"]
+        "arguments",
+        ["thresh=-1", "thresh=nan", "fraction=1.5", "both", "neither", "thresh=text", "count=-1", "count=2.5"],
     )
     def test_impossible_cleaning_is_refused(self, arguments: str) -> None:
         """One clear error.
@@ -179,6 +180,8 @@ class CleaningTests(Harness):
         assert (health.ok, health.backend, health.size) == (True, self.backend, data.ROWS)
         assert health.problems == []
         broken = faulty(self.backend_class, lambda name, _: BreakdownError("no disk") if name == "count" else None)
-        health = self.create(wrapper=broken, embeddings=data.vectors(2), sample_ids=["a", "b"], metric=self.metric).health()
+        health = self.create(
+            wrapper=broken, embeddings=data.vectors(2), sample_ids=["a", "b"], metric=self.metric
+        ).health()
         assert not health.ok
         assert "no disk" in " ".join(health.problems)

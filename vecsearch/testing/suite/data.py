@@ -62,7 +62,7 @@ def vectors(rows: int, seed: int = 0, dim: int = DIM) -> NDArray[np.float32]:
     """Random vectors of very different lengths, read-only."""
     generator = np.random.default_rng(seed)
     lengths = generator.uniform(0.2, 5.0, (rows, 1))
-    made = (generator.standard_normal((rows, dim)) * lengths / np.sqrt(dim)).astype(np.float32)
+    made: NDArray[np.float32] = (generator.standard_normal((rows, dim)) * lengths / np.sqrt(dim)).astype(np.float32)
     made.flags.writeable = False
     return made
 
@@ -193,8 +193,8 @@ def assert_ranking(
 ) -> None:
     """The ranking holds ``min(k, rows)`` different rows with their true distances, ordered by (distance, id).
 
-    ``expected`` has the true distance of every row in scope. Where ``exact``, they are the nearest: no row that was left
-    out is nearer than the last.
+    ``expected`` has the true distance of every row in scope. Where ``exact``, they are the nearest: no row that was
+    left out is nearer than the last.
     """
     scale = max(map(abs, expected.values()), default=1.0)
     ids, found = ranking.ids.tolist(), np.asarray(ranking.distances)

@@ -19,8 +19,8 @@ class MetadataTests(Harness):
     def test_metadata_of_every_type_comes_back(self, kind: str) -> None:
         """``1.0`` stays a float, ``True`` a bool, an offset an offset, an empty list a list; large integers exact.
 
-        If this fails, check that ``metadata_types`` and ``max_int`` declare only what comes back exactly: the rest is kept
-        beside the row and needs nothing of the adapter.
+        If this fails, check that ``metadata_types`` and ``max_int`` declare only what comes back exactly: the rest is
+        kept beside the row and needs nothing of the adapter.
         """
         index = self._every_type()
         found = index.get_metadata(sample_ids=[kind])[kind]
@@ -94,7 +94,7 @@ class MetadataTests(Harness):
     def test_set_metadata(self, mode: Any) -> None:
         """Merging keeps the other fields, replacing does not; vectors, documents and other rows stay as they are.
 
-        If this fails, check that fetch returns whole rows, vectors and documents included, so that they can be written back.
+        If this fails, check that fetch returns whole rows, vectors and documents included, to be written back.
         """
         index, rows = self.few()
         first, second = rows.ids[0], rows.ids[4]
@@ -102,15 +102,15 @@ class MetadataTests(Harness):
         assert changed == 2
         found = index.get_metadata()
         kept = mode == "merge"
-        assert data.same_metadata(
-            found[first], {**(rows.metadata[0] if kept else {}), "parity": "?", "extra": 1}
-        )
+        assert data.same_metadata(found[first], {**(rows.metadata[0] if kept else {}), "parity": "?", "extra": 1})
         assert data.same_metadata(found[second], rows.metadata[4] if kept else {})
         assert data.same_metadata(found[rows.ids[1]], rows.metadata[1])
         self.assert_vectors(index.get_embeddings(sample_ids=rows.ids), rows.ids, rows.vectors)
         ranking = index.search(rows.vectors[0], len(rows.ids), include=("documents",), **self.exactly)[0]
         documents = dict(zip(rows.ids, rows.documents, strict=True))
-        assert all(document == documents[row_id] for row_id, document in zip(ranking.ids, ranking.documents, strict=True))
+        assert all(
+            document == documents[row_id] for row_id, document in zip(ranking.ids, ranking.documents, strict=True)
+        )
 
     def test_set_metadata_of_missing_rows_changes_nothing(self) -> None:
         """An unknown id is an error that names it, and the known rows keep what they had.

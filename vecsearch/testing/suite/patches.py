@@ -39,7 +39,11 @@ class PatchTests(Harness):
 
     def _of(self, *samples: str) -> list[str]:
         labels, owners = self._labels()
-        return [label for sample in samples for label in sorted(lb for lb, own in zip(labels, owners, strict=True) if own == sample)]
+        return [
+            label
+            for sample in samples
+            for label in sorted(lb for lb, own in zip(labels, owners, strict=True) if own == sample)
+        ]
 
     def test_a_sample_means_all_its_labels(self) -> None:
         """However many there are; in the order of the samples asked, then by label id.
@@ -98,7 +102,9 @@ class PatchTests(Harness):
         assert ranking.label_ids.tolist() == ranking.ids.tolist()
         assert ranking.sample_ids.tolist() == [owner[label] for label in ranking.ids]
         assert ranking.metadata == [{"number": labels.index(label)} for label in ranking.ids]
-        assert index.search(query, 3, include=(), **self.exactly)[0].sample_ids.tolist() == ranking.sample_ids[:3].tolist()
+        assert (
+            index.search(query, 3, include=(), **self.exactly)[0].sample_ids.tolist() == ranking.sample_ids[:3].tolist()
+        )
 
     def test_a_sample_is_no_query(self) -> None:
         """Searching by a sample id is an error that says to use a label's.

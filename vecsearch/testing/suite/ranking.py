@@ -14,7 +14,7 @@ from vecsearch.testing.suite.harness import Harness
 if TYPE_CHECKING:
     from vecsearch.backends.base import Metric
 
-_COMBINED = {"post-mean": np.mean, "post-min": np.min, "post-max": np.max}
+_COMBINED: dict[str, Any] = {"post-mean": np.mean, "post-min": np.min, "post-max": np.max}
 _CASES = [
     f"{metric} {aggregation} {direction}"
     for metric in ("cosine", "euclidean", "dotproduct")
@@ -47,7 +47,7 @@ class RankingTests(Harness):
             try:
                 ranking = index.sort_by_similarity(queries, k, allow_scan=False, **options)
             except UnsupportedError as error:
-                assert not self.capabilities.local  # noqa: PT017  either is right elsewhere
+                assert not self.capabilities.local
                 assert "allow_scan" in str(error)  # noqa: PT017
             else:
                 data.assert_ranking(ranking, expected, k, reverse=reverse)
@@ -118,7 +118,7 @@ class RankingTests(Harness):
         assert index.sort_by_similarity(rows.vectors[:2], 1).query_kind == "vector"
         with pytest.raises(MissingIdsError, match="a misspelt id"):
             index.sort_by_similarity("a misspelt id", 1)
-        with pytest.raises(InvalidInputError, match="ids=.*vector="):
+        with pytest.raises(InvalidInputError, match=r"ids=.*vector="):
             index.sort_by_similarity([1, 2, 3], 1)
         with pytest.raises(InvalidInputError, match="empty"):
             index.sort_by_similarity(ids=[])

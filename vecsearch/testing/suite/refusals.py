@@ -40,7 +40,7 @@ BAD_WRITES: dict[str, _Bad] = {
     "ragged": ("length", _add([[1.0] * 16, [1.0] * 15], ["a", "b"])),
     "nan": ("row 1", _add(_with(1, np.nan), _ABC)),
     "infinity": ("row 2", _add(_with(2, np.inf), _ABC)),
-    "beyond float32": ("row 0", _add(np.float64(_GOOD) * [[1e300], [1], [1]], _ABC)),
+    "beyond float32": ("row 0", _add(_GOOD.astype(np.float64) * np.array([[1e300], [1], [1]]), _ABC)),
     "words": ("number", _add([["x"] * 16], ["a"])),
     "complex": ("number", _add(_GOOD.astype(complex), _ABC)),
     "too few ids": ("2 sample_ids", _add(_GOOD, ["a", "b"])),
@@ -163,14 +163,26 @@ class RefusalTests(Harness):
                 assert len(index.search(zeros[0], 5, **self.exactly)[0]) == len(index)
 
     @pytest.mark.parametrize(
-        "form", ["float64", "float16", "int", "list", "tuples", "column order", "every second", "reversed", "objects", "big endian"]
+        "form",
+        [
+            "float64",
+            "float16",
+            "int",
+            "list",
+            "tuples",
+            "column order",
+            "every second",
+            "reversed",
+            "objects",
+            "big endian",
+        ],
     )
     def test_vectors_of_any_numeric_form(self, form: str) -> None:
         """They are converted to float32; the caller's array is never changed.
 
         If this fails, check nothing in the adapter: it gets float32, C-contiguous.
         """
-        whole = np.round(np.float64(data.vectors(8, seed=62)) * 16)
+        whole = np.round(data.vectors(8, seed=62).astype(np.float64) * 16)
         whole[:, 0] = 7
         forms: dict[str, Callable[[], Any]] = {
             "float64": lambda: whole,
@@ -219,7 +231,9 @@ class RefusalTests(Harness):
         for row in ranking.metadata:
             row["tags"].append("changed")
             row["more"] = 1
-        self.assert_vectors(index.get_embeddings(sample_ids=["a", "b", "c", "d"]), ["a", "b", "c", "d"], data.vectors(4))
+        self.assert_vectors(
+            index.get_embeddings(sample_ids=["a", "b", "c", "d"]), ["a", "b", "c", "d"], data.vectors(4)
+        )
         assert index.get_metadata() == {row_id: {"x": n, "tags": ["t"]} for n, row_id in enumerate("abcd")}
         query = data.vectors(1, seed=63)[0]
         query.flags.writeable = False

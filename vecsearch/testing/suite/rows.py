@@ -23,8 +23,8 @@ class RowTests(Harness):
     def test_vectors_come_back_as_put(self, metric: Metric) -> None:
         """Vectors of very different lengths come back under every metric.
 
-        If this fails, check that fetch returns float32 of the stored vector, and that ``keeps_norms`` is false where the
-        engine normalises.
+        If this fails, check that fetch returns float32 of the stored vector, and that ``keeps_norms`` is false where
+        the engine normalises.
         """
         if metric not in self.capabilities.metrics:
             pytest.skip(f"{self.backend} declares no {metric}; test_undeclared_metrics_are_refused tries it")
@@ -134,7 +134,7 @@ class RowTests(Harness):
 
         If this fails, check that documents are stored beside the row and returned by search where included.
         """
-        documents = ["", None, "x" * 50_000, 'Zürich 東京 🦊 "\'\\ \n', "None"]
+        documents = ["", None, "x" * 50_000, "Zürich 東京 🦊 \"'\\ \n", "None"]
         ids = [f"d{number}" for number in range(5)]
         vectors = data.vectors(5)
         index = self.create(embeddings=vectors, sample_ids=ids, documents=documents, metric=self.metric)
