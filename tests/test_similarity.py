@@ -191,10 +191,14 @@ def test_a_key_that_exists():
     first = vecsearch.compute_similarity(embeddings=X, key="k", metric="euclidean")
     with pytest.raises(RunExistsError, match=r"load_run\('k'\) opens it"):
         vecsearch.compute_similarity(embeddings=X[:3], key="k")
-    loaded = vecsearch.compute_similarity(embeddings=X[:3], key="k", metric="euclidean", if_exists="load")
+    loaded = vecsearch.compute_similarity(embeddings=X[:3], key="k", if_exists="load")
+    assert loaded.metric == "euclidean"
     assert len(loaded) == len(first) == 20
-    with pytest.raises(InvalidInputError, match=r'has euclidean, dim=4, not cosine.*if_exists="replace"'):
-        vecsearch.compute_similarity(embeddings=X, key="k", if_exists="load")
+    with pytest.raises(InvalidInputError, match=r'has euclidean, dim=4, not cosine, .*if_exists="replace"'):
+        vecsearch.compute_similarity(embeddings=X, key="k", metric="cosine", if_exists="load")
+    with pytest.raises(InvalidInputError, match="NaN"):
+        vecsearch.compute_similarity(embeddings=X * np.nan, key="k", if_exists="replace")
+    assert len(vecsearch.load_run("k")) == 20
     replaced = vecsearch.compute_similarity(embeddings=X[:3], key="k", if_exists="replace")
     assert (len(replaced), replaced.metric) == (3, "cosine")
     assert len(vecsearch.load_run("k")) == 3
@@ -302,6 +306,8 @@ def test_creating_over_what_an_engine_holds(sqlite, tmp_path):
     vecsearch.compute_similarity(embeddings=X, metric="euclidean", **settings)
     with pytest.raises(IndexExistsError, match=r"open it with connect\(\)"):
         vecsearch.compute_similarity(embeddings=X, key="k", **settings)
+    with vecsearch.connect("photos", backend="sqlite", path=settings["path"]) as untouched:
+        assert len(untouched) == 20
     with pytest.raises(InvalidInputError, match="the index that exists has euclidean"):
         vecsearch.compute_similarity(embeddings=False, key="k", **settings)
     attached = vecsearch.compute_similarity(embeddings=False, metric="euclidean", key="k", **settings)

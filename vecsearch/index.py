@@ -18,7 +18,7 @@ from vecsearch.types import Embeddings, IndexConfig, MetadataMode, OnExisting, O
 from vecsearch.views import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from vecsearch.calls import Engine
@@ -102,8 +102,8 @@ class SimilarityIndex(View):
     def add_to_index(
         self,
         embeddings: Any,
-        sample_ids: Sequence[Any],
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any],
+        label_ids: Iterable[Any] | None = None,
         metadata: Any = None,
         documents: Sequence[str | None] | None = None,
         *,
@@ -123,18 +123,18 @@ class SimilarityIndex(View):
         way raises ``IngestError`` with what is in and what remains; one that fails at once, the engine's error.
         """
         chunk = tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
-        records = ingest.checked(chunk, engine=self._engine, draft=self._handle.draft)
-        receipt = ingest.add(
-            self._engine, self._handle.draft, records, on_existing=on_existing, progress=progress, wait=wait
-        )
+        engine = self._engine
+        records = ingest.checked(chunk, self._handle.draft, engine.spec, engine.capabilities)
+        draft = self._handle.draft
+        receipt = ingest.add(engine, draft, records, on_existing=on_existing, progress=progress, wait=wait)
         self._changed()
         return receipt
 
     def add_samples(
         self,
         samples: Sequence[Any],
-        sample_ids: Sequence[Any],
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any],
+        label_ids: Iterable[Any] | None = None,
         metadata: Any = None,
         documents: Sequence[str | None] | None = None,
         *,
@@ -156,7 +156,7 @@ class SimilarityIndex(View):
             progress=progress,
         )
 
-    def compute_embeddings(self, samples: Sequence[Any], sample_ids: Sequence[Any] | None = None) -> Embeddings:
+    def compute_embeddings(self, samples: Sequence[Any], sample_ids: Iterable[Any] | None = None) -> Embeddings:
         """Embeddings of ``samples`` by the index's model, without writing them; ids default to positions."""
         model = self._handle.model
         if model is None:
@@ -207,8 +207,8 @@ class SimilarityIndex(View):
 
     def remove_from_index(
         self,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         filter: Filter | Mapping[str, Any] | None = None,  # noqa: A002
         on_missing: OnMissing = "skip",
@@ -244,8 +244,8 @@ class SimilarityIndex(View):
     def set_metadata(
         self,
         metadata: Any,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         mode: MetadataMode = "merge",
         wait: bool = True,

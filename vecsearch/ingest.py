@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vecsearch.backends.base import Metric
+    from vecsearch.backends.base import Capabilities, Metric
     from vecsearch.calls import Engine
     from vecsearch.tables import Chunk, Source
 
@@ -45,16 +45,15 @@ def ensure_created(engine: Engine, draft: Draft, dim: int, *, patches: bool) -> 
 # ---- checks of what is to be written
 
 
-def checked(chunk: Chunk, *, engine: Engine, draft: Draft, model_dim: int | None = None) -> Records:
+def checked(chunk: Chunk, draft: Draft, spec: Spec | None, capabilities: Capabilities) -> Records:
     """Rows as records, or one error that names what is wrong; nothing is written here."""
-    spec = engine.spec
-    dim = spec.dim if spec else draft.dim or model_dim
+    dim = spec.dim if spec else draft.dim
     metric = spec.metric if spec else draft.metric
     vectors = checks.embeddings(chunk.embeddings, dim)
     if metric == "cosine":
         checks.no_zero_vectors(vectors, "cosine has no direction for them")
-    elif not engine.capabilities.zero_vectors:
-        checks.no_zero_vectors(vectors, f"{engine.name} cannot store them")
+    elif not capabilities.zero_vectors:
+        checks.no_zero_vectors(vectors, "this engine cannot store them")
     patches = spec.patches if spec else draft.patches
     labelled = chunk.label_ids is not None
     if patches is None:
@@ -179,7 +178,7 @@ def _stream_pieces(
 
 def _checked_at(chunk: Chunk, position: int, engine: Engine, draft: Draft) -> Records:
     try:
-        return checked(chunk, engine=engine, draft=draft)
+        return checked(chunk, draft, engine.spec, engine.capabilities)
     except InvalidInputError as error:
         if position == 0:
             raise

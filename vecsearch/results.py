@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -97,7 +97,7 @@ class Ranking(Sequence[Match]):
             raise InvalidInputError(f'{name} were not included in this result; search with include=("{name}", ...)')
         return part
 
-    def positions(self, ids: Sequence[Any]) -> NDArray[np.int64]:
+    def positions(self, ids: Iterable[Any]) -> NDArray[np.int64]:
         """Where each row stands in ``ids``: int64, shape (k,), for ``table.iloc[...]``.
 
         Ints and strings that look alike are the same id. Raises ``MissingIdsError`` for a row that is not in ``ids``.

@@ -14,7 +14,7 @@ from vecsearch.near import NO_THRESH
 from vecsearch.results import html_table, object_array, pandas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -59,7 +59,7 @@ class Duplicates:
             group.sort(key=lambda pair: (pair[1], pair[0]))
         return {row: found[row] for row in self.unique_ids if row in found}
 
-    def keep_mask(self, ids: Sequence[Any]) -> NDArray[np.bool_]:
+    def keep_mask(self, ids: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of ``ids`` to keep, for the user's own table: ``table[duplicates.keep_mask(table["id"])]``.
 
         Takes ids as the user has them, also ints and UUIDs; bool, shape (len(ids),). Raises ``MissingIdsError`` for an
@@ -131,7 +131,7 @@ class Unique:
     other_ids: NDArray[np.object_] = field(default_factory=lambda: object_array([]))
     """The rows that were not chosen, ascending: str"""
 
-    def keep_mask(self, ids: Sequence[Any]) -> NDArray[np.bool_]:
+    def keep_mask(self, ids: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of ``ids`` were chosen: bool, shape (len(ids),). Takes ints and UUIDs too.
 
         Raises ``MissingIdsError`` for an id that was not looked at.
@@ -191,7 +191,7 @@ class ExactDuplicates:
         """The copies, group by group: str."""
         return object_array([row for group in self.groups.values() for row in group])
 
-    def keep_mask(self, ids: Sequence[Any]) -> NDArray[np.bool_]:
+    def keep_mask(self, ids: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of ``ids`` to keep: bool, shape (len(ids),). What could not be read is kept.
 
         Raises ``MissingIdsError`` for an id that was not looked at.
@@ -230,7 +230,7 @@ class ExactDuplicates:
         return html_table([{"id": row, "copy of": first} for row, first in rows], caption=repr(self))
 
 
-def _mask(ids: Sequence[Any], kept: dict[str, bool]) -> NDArray[np.bool_]:
+def _mask(ids: Iterable[Any], kept: dict[str, bool]) -> NDArray[np.bool_]:
     names = checks.ids(ids, "ids", unique=False)
     unknown = [name for name in dict.fromkeys(names) if name not in kept]
     if unknown:

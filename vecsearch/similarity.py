@@ -80,34 +80,31 @@ def compute_similarity(
         dim = checks.positive(dim, "dim")
     the_model = as_model(model)
     resolved = layers.resolve(backend, settings)
+    taken = key is not None and if_exists != "raise" and _has_run(key)
+    if taken and key is not None and if_exists == "load":
+        return _loaded(key, metric=metric, dim=dim, model=model, backend=backend, settings=settings)
     metric = metric or resolved.metric or "cosine"
-    if key is not None and if_exists != "raise" and _has_run(key):
-        if if_exists == "load":
-            return _loaded(key, metric=metric, dim=dim, model=model, backend=backend, settings=settings)
-        delete_run(key, cleanup=True)
     chunk = given.rows(samples, embeddings, sample_ids, label_ids, metadata, documents, the_model, progress)
     patches = patches_field is not None or (chunk is not None and chunk.label_ids is not None)
     draft = Draft(metric, dim, patches or None)
+    # All that can be refused is refused before anything that exists is touched.
+    records = None if chunk is None else ingest.checked(chunk, draft, None, resolved.backend_class.capabilities)
+    if taken and key is not None:
+        delete_run(key, cleanup=True)
     config = _placed(resolved, key)
-    info = None
-    if key is not None:
-        info = _reserved(key, resolved, config, draft, the_model, patches_field)
-    engine = None
-    made = False
+    info = _reserved(key, resolved, config, draft, the_model, patches_field) if key is not None else None
+    engine, ours = None, False
     try:
         engine = _opened(resolved, config)
-        made = _created(
-            engine, draft, attach=embeddings is False and config.index_name is not None, if_exists=if_exists
-        )
+        attach = embeddings is False and config.index_name is not None
+        ours = not _created(engine, draft, attach=attach, if_exists=if_exists)
         index = _index(engine, draft, the_model, info, patches_field)
-        if chunk is not None:
-            records = ingest.checked(chunk, engine=engine, draft=draft)
+        if records is not None:
             ingest.add(engine, draft, records, on_existing="overwrite", progress=progress, wait=True)
-            made = True
         if key is not None:
             index.save()
     except BaseException:
-        _undo(engine, info, made=made)
+        _undo(engine, info, ours=ours)
         raise
     return index
 
@@ -231,17 +228,18 @@ def _has_run(key: str) -> bool:
 def _loaded(
     key: str,
     *,
-    metric: Metric,
+    metric: Metric | None,
     dim: int | None,
     model: Any,
     backend: Any,
     settings: Mapping[str, Any],
 ) -> SimilarityIndex:
     index = load_run(key, backend=backend, model=model, **settings)
-    if index.metric != metric or (dim is not None and index.dim not in (None, dim)):
+    if metric not in (None, index.metric) or (dim is not None and index.dim not in (None, dim)):
         found = f"{index.metric}, dim={index.dim}"
         index.close()
-        raise InvalidInputError(f'run {key!r} has {found}, not {metric}, dim={dim}; if_exists="replace" makes it anew')
+        asked = f"{metric or 'the same metric'}, dim={dim}"
+        raise InvalidInputError(f'run {key!r} has {found}, not {asked}; if_exists="replace" makes it anew')
     return index
 
 
@@ -276,7 +274,7 @@ def _reserved(
 
 
 def _created(engine: Engine, draft: Draft, *, attach: bool, if_exists: IfExists) -> bool:
-    """Make the index in the engine if its width is known; whether it was made here."""
+    """Make the index in the engine if its width is known; whether it attached to one that exists instead."""
     if draft.metric not in engine.capabilities.metrics:
         known = ", ".join(metric for metric in METRICS if metric in engine.capabilities.metrics)
         raise InvalidInputError(f"{engine.name} has no metric {draft.metric!r}; it has {known}")
@@ -294,11 +292,10 @@ def _created(engine: Engine, draft: Draft, *, attach: bool, if_exists: IfExists)
         if spec.metric != draft.metric or draft.dim not in (None, spec.dim):
             raise InvalidInputError(f"the index that exists has {spec.metric}, dim={spec.dim}; it was left as it is")
         logger.info("attached to an index that exists in %s", engine.name)
-        return False
-    if draft.dim is None:
-        return False
-    engine.create(Spec(draft.dim, draft.metric, patches=bool(draft.patches)))
-    return True
+        return True
+    if draft.dim is not None:
+        engine.create(Spec(draft.dim, draft.metric, patches=bool(draft.patches)))
+    return False
 
 
 def _index(
@@ -331,11 +328,11 @@ def _index(
     )
 
 
-def _undo(engine: Engine | None, info: RunInfo | None, *, made: bool) -> None:
+def _undo(engine: Engine | None, info: RunInfo | None, *, ours: bool) -> None:
     """Leave nothing of a creation that failed; what failed first is what the user hears of."""
     try:
         if engine is not None:
-            if made:
+            if ours and engine.spec is not None:
                 engine.drop()
             engine.close()
         if info is not None:

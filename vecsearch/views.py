@@ -18,7 +18,7 @@ from vecsearch.scopes import count as count_rows
 from vecsearch.types import Aggregation, Health, Include, OnMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,7 +95,7 @@ class View:
             return len(rows.ids_within(self._engine, scope, scope.ids))
         return count_rows(self._engine, scope, allow_scan=self._may_scan(allow_scan))
 
-    def contains(self, ids: Sequence[Any]) -> NDArray[np.bool_]:
+    def contains(self, ids: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of these ids (label ids on a patch index) are here: bool, shape (len(ids),)."""
         wanted = checks.ids(ids, "ids", unique=False)
         present = rows.ids_within(self._engine, self._scope, list(dict.fromkeys(wanted)))
@@ -112,8 +112,8 @@ class View:
 
     def get_embeddings(
         self,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         on_missing: OnMissing = "raise",
     ) -> Embeddings:
@@ -128,8 +128,8 @@ class View:
 
     def get_metadata(
         self,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         on_missing: OnMissing = "raise",
     ) -> dict[str, dict[str, Any]]:
@@ -139,8 +139,8 @@ class View:
 
     def get_documents(
         self,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         on_missing: OnMissing = "raise",
     ) -> dict[str, str | None]:
@@ -167,7 +167,7 @@ class View:
         queries: Any = None,
         k: int = 10,
         *,
-        ids: Sequence[Any] | None = None,
+        ids: Iterable[Any] | None = None,
         text: str | Sequence[str] | None = None,
         filter: Filter | Mapping[str, Any] | None = None,  # noqa: A002
         exact: bool = False,
@@ -207,7 +207,7 @@ class View:
         query: Any = None,
         k: int | None = None,
         *,
-        ids: Sequence[Any] | None = None,
+        ids: Iterable[Any] | None = None,
         vector: Any = None,
         text: str | None = None,
         reverse: bool = False,
@@ -249,8 +249,8 @@ class View:
 
     def use_view(
         self,
-        sample_ids: Sequence[Any] | None = None,
-        label_ids: Sequence[Any] | None = None,
+        sample_ids: Iterable[Any] | None = None,
+        label_ids: Iterable[Any] | None = None,
         *,
         filter: Filter | Mapping[str, Any] | None = None,  # noqa: A002
     ) -> View:

@@ -145,17 +145,14 @@ def get(
         chosen: dict[str, Any] = {"label_ids" if index.is_patches else "sample_ids": ids}
         metadata = index.get_metadata(**chosen)
         vectors = index.get_embeddings(**chosen)
-        near = index.use_view(**chosen).search(
-            vectors.embeddings[:1], len(set(ids)), include=("documents",), allow_scan=True
-        )[0]  # documents come with a search only
-        documents = dict(zip(near.ids, near.documents, strict=True))
+        documents = index.get_documents(**chosen)
         records: list[dict[str, Any]] = []
         for number, row_id in enumerate(ids):
             record: dict[str, Any] = {"id": row_id}
             if index.is_patches:
                 record["sample_id"] = vectors.sample_ids[number]
             record["metadata"] = metadata[row_id]
-            if documents.get(row_id) is not None:
+            if documents[row_id] is not None:
                 record["document"] = documents[row_id]
             if embeddings:
                 record["embedding"] = vectors.embeddings[number]

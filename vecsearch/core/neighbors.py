@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vecsearch.core.space import Placed
     from vecsearch.core.threads import Progress
 
-_TILE_QUERIES = 512
-_TILE_SCORES = 1 << 19  # 2 MiB of scores
+_TILE_QUERIES = 512  # a job of one thread: small enough that threads end together
+_TILE_SCORES = 1 << 20  # 4 MiB of scores
 _MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
 _SHORTLIST_BYTES = 24 << 20  # of all threads together
 _EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves
@@ -109,46 +109,40 @@ class Search:
         return distances, places
 
     def _jobs(self, total: int, k: int, threads: int) -> list[_Job]:
+        """Tiles of queries against all rows; with few queries, all of them against shares of the rows."""
         count = len(self._queries)
-        most = max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads))
+        most = min(_TILE_QUERIES, max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads)))
         if count < _MIN_QUERIES * threads and count <= most:
             return [_Job(0, count, *part) for part in ranges(total, threads)]
-        groups = -(-count // most)
-        groups = -(-groups // threads) * threads
-        return [_Job(*part, 0, total) for part in ranges(count, groups)]
+        tiles = -(-count // most)
+        return [_Job(*part, 0, total) for part in ranges(count, -(-tiles // threads) * threads)]
 
     def _scan(self, job: _Job, source: Source, k: int, crew: Crew, worst: Float64 | None) -> tuple[Float64, Int64]:
         count, width = job.last_query - job.first_query, source.rows.shape[1]
-        tile = min(_TILE_QUERIES, count)
-        step = max(64, min(BLOCK_ELEMENTS // width, _TILE_SCORES // tile, 1 << 14))
-        step = min(step, job.stop - job.start)
-        tiles = [
-            self._tile(start, min(start + tile, job.last_query), source, k, worst)
-            for start in range(job.first_query, job.last_query, tile)
-        ]
+        step = min(max(64, min(BLOCK_ELEMENTS // width, _TILE_SCORES // count, 1 << 14)), job.stop - job.start)
+        queries, shortlist = self._tile(job, source, k, worst)
         gathered = np.empty((step if source.positions is not None else 0, width), dtype=np.float32)
         copied = np.empty((step, width), dtype=np.float32)
-        scores_buffer, mask_buffer = np.empty(tile * step, dtype=np.float32), np.empty(tile * step, dtype=np.bool_)
+        scores_buffer, mask_buffer = np.empty(count * step, dtype=np.float32), np.empty(count * step, dtype=np.bool_)
         for start in range(job.start, job.stop, step):
             stop = min(start + step, job.stop)
             block, norms = source.block(start, stop, gathered)
-            placed = self._space.place(block, norms, copied[: stop - start], queries=tile)
-            for queries, shortlist in tiles:
-                size = queries.size * placed.size
-                scores = scores_buffer[:size].reshape(queries.size, placed.size)
-                margin = self._space.scores(queries, placed, scores)
-                shortlist.offer(scores, margin, start, mask_buffer[:size].reshape(scores.shape))
-                crew.tick(size)
-        near, where = zip(*(shortlist.finish() for _, shortlist in tiles), strict=True)
-        return np.vstack(near), np.vstack(where)
+            placed = self._space.place(block, norms, copied[: stop - start], queries=count)
+            size = count * placed.size
+            scores = scores_buffer[:size].reshape(count, placed.size)
+            margin = self._space.scores(queries, placed, scores)
+            shortlist.offer(scores, margin, start, mask_buffer[:size].reshape(scores.shape))
+            crew.tick(size)
+        return shortlist.finish()
 
-    def _tile(self, first: int, last: int, source: Source, k: int, worst: Float64 | None) -> tuple[Placed, Shortlist]:
-        queries = self._space.place(self._queries[first:last], self._norms[first:last])
+    def _tile(self, job: _Job, source: Source, k: int, worst: Float64 | None) -> tuple[Placed, Shortlist]:
+        part = slice(job.first_query, job.last_query)
+        queries = self._space.place(self._queries[part], self._norms[part])
 
         def exact(query: Int64, places: Int64) -> Float64:
-            return source.distances(self._side, query + first, places)
+            return source.distances(self._side, query + job.first_query, places)
 
-        floor = None if worst is None else self._space.target(queries, worst[first:last])
+        floor = None if worst is None else self._space.target(queries, worst[part])
         return queries, Shortlist(self._space, queries, k, exact, floor)
 
     def _run_exhaustive(self, source: Source, crew: Crew, distances: Float64, places: Int64) -> None:

@@ -21,7 +21,7 @@ Exact = Callable[["Int64", "Int64"], "Float64"]  # (query of the tile, place) al
 
 # What stands in empty places: below every score, and no two alike, since partition is slow among equals.
 _EMPTY = np.float32(-1e38)
-_SLACK = 512  # places beyond 2 k: how many candidates may wait before the shortlist is compacted
+_SLACK = 256  # places beyond 2 k: how many candidates may wait before the shortlist is compacted
 
 
 def capacity(k: int) -> int:
