@@ -45,10 +45,10 @@ def peak_mib(call):
 
 
 def product(queries, rows):
-    """The bare product, in blocks, BLAS on all threads: the floor of every exact method."""
-    out = np.empty((len(queries), 8192), dtype=np.float32)
-    for start in range(0, len(rows), 8192):
-        block = rows[start : start + 8192]
+    """The bare product, in blocks that stay in cache, BLAS on all threads."""
+    out = np.empty((len(queries), 2048), dtype=np.float32)
+    for start in range(0, len(rows), 2048):
+        block = rows[start : start + 2048]
         np.matmul(queries, block.T, out=out[:, : len(block)])
 
 
@@ -236,9 +236,11 @@ def report(found):
         "",
         f"## k nearest neighbours, cosine, {QUERIES} queries, milliseconds",
         "",
-        f"Median over the cases: **{middle['to_faiss']:.2f}** of the time of `faiss.knn`, "
-        f"**{middle['to_product']:.2f}** of the bare float32 product, {middle['to_sklearn']:.3f} of scikit-learn's "
-        f"brute force (a query, from {SKLEARN_QUERIES}). Norms are not cached. Below 1 is faster.",
+        (
+            f"Median over the cases: **{middle['to_faiss']:.2f}** of the time of `faiss.knn`, "
+            f"**{middle['to_product']:.2f}** of the bare float32 product, {middle['to_sklearn']:.3f} of scikit-learn's "
+            f"brute force (a query, from {SKLEARN_QUERIES}). Norms are not cached. Below 1 is faster."
+        ),
         "",
         "| data | n | d | k | vecsearch, median (min-max) | faiss | product | to faiss | to product | to sklearn |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -258,8 +260,10 @@ def report(found):
         "",
         "## In fresh processes: seconds, and MiB at the peak above rows and queries",
         "",
-        f"`radius` and `faiss_range` find all pairs within cosine {THRESH}; `farthest` chooses 500; `knn` is 2,048 x 100 "
-        "and includes its result (3 MiB). faiss holds a copy of the rows in its index.",
+        (
+            f"`radius` and `faiss_range` find all pairs within cosine {THRESH}; `farthest` chooses 500; `knn` is "
+            "2,048 x 100 and includes its result (3 MiB). faiss holds a copy of the rows in its index."
+        ),
         "",
         "| what | n | d | seconds, median (min-max) | peak MiB | result |",
         "|---|---|---|---|---|---|",
@@ -274,8 +278,10 @@ def report(found):
     greedy = found["greedy"]
     lines += [
         "",
-        f"Greedy over {greedy['edges']:,} random edges of {greedy['n']:,} rows: {greedy['seconds']:.1f} s, "
-        f"{greedy['peak_mib']:.0f} MiB, {greedy['result']:,} kept.",
+        (
+            f"Greedy over {greedy['edges']:,} random edges of {greedy['n']:,} rows: {greedy['seconds']:.1f} s, "
+            f"{greedy['peak_mib']:.0f} MiB, {greedy['result']:,} kept."
+        ),
         "",
     ]
     return "\n".join(lines)
