@@ -43,8 +43,8 @@ objects = fob.compute_similarity(
     embeddings=False, model=model, patches_field="ground_truth", key="gt_sim", if_exists="replace"
 )
 objects.add_to_index(vectors, sample_ids, label_ids=[f"label-{number}" for number in range(len(sample_ids))])
-_, samples, labels = objects.get_embeddings(label_ids=["label-7"])
-print(samples, labels)
+got = objects.get_embeddings(label_ids=["label-7"])
+print(got.sample_ids, got.label_ids)
 objects.save()
 
 print(fob.list_runs(patches_field="ground_truth", supports_prompts=True))

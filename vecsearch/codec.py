@@ -79,6 +79,8 @@ class Codec:
         self._list_fields = "exists" not in capabilities.filter_operators and "list" in self._types
         self.needs_fields = patches or self._uuid
         """Whether a row's fields are needed to know its ids."""
+        self.keeps_rows = not (self._uuid or self._keep_norm)
+        """Whether ids and vectors lie in the engine as they were put."""
         self.plain = not (self.needs_fields or self._keep_norm or self._list_fields)
         self._keeps_all = self._types >= METADATA_TYPES and self._max_int == MAX_INT64
 
@@ -183,8 +185,8 @@ class Codec:
         self._refuse_kind(leaf)
         for value in leaf.members:
             # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
-            if isinstance(value, int) and abs(value) > self._max_int - (self._max_int < MAX_INT64):
-                raise UnsupportedError(f"this engine compares integers up to {self._max_int - 1} only, not {value}")
+            if isinstance(value, (int, float)) and self._max_int < MAX_INT64 and abs(value) >= self._max_int:
+                raise UnsupportedError(f"this engine compares numbers up to {self._max_int - 1} only, not {value}")
         if "datetime" in self._types or not isinstance(leaf.members[0], datetime):
             return leaf
         moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))

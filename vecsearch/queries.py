@@ -123,7 +123,12 @@ def _native(engine: Engine, scope: Scope, queries: NDArray[np.float32], options:
     if not short:
         return found
     # A short answer is true only where there are no more rows.
-    expected = min(k, count(engine, scope, allow_scan=options.allow_scan))
+    try:
+        expected = min(k, count(engine, scope, allow_scan=options.allow_scan))
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"fewer than {k} rows were found, and whether there are more is not known: {error}"
+        ) from error
     short = [number for number in short if len(found[number].records) < expected]
     if short and not options.exact and engine.capabilities.exactness == "on_request":
         again = _native_once(engine, scope, queries[short], replace(options, exact=True))

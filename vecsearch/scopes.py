@@ -100,6 +100,8 @@ def count(engine: Engine, scope: Scope, *, allow_scan: bool) -> int:
     reason = engine.lacks(scope.ids, scope.filter, "count")
     if reason is None:
         return sum(engine.count(where) for where in chunks(engine, scope))
+    if scope.ids is not None and scope.filter is None:
+        return len(engine.existing(scope.ids))
     if not (allow_scan or engine.capabilities.local or engine.lacks(scope.ids, scope.filter, "scan") is None):
         raise UnsupportedError(f"{reason}; allow_scan=True counts by reading all rows")
     return sum(len(batch) for batch in scan(engine, scope, frozenset()))

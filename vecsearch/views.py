@@ -90,10 +90,7 @@ class View:
 
         Raises ``UnsupportedError`` where the engine cannot count so and ``allow_scan`` is not given.
         """
-        scope = self._within(filter)
-        if scope.ids is not None and scope.filter is None:
-            return len(rows.ids_within(self._engine, scope, scope.ids))
-        return count_rows(self._engine, scope, allow_scan=self._may_scan(allow_scan))
+        return count_rows(self._engine, self._within(filter), allow_scan=self._may_scan(allow_scan))
 
     def contains(self, ids: Iterable[Any]) -> NDArray[np.bool_]:
         """Which of these ids (label ids on a patch index) are here: bool, shape (len(ids),)."""
@@ -156,7 +153,7 @@ class View:
 
     def matrix(self) -> tuple[Sequence[str], NDArray[np.float32]] | None:
         """Ids and vectors as they lie in this process, read-only and without a copy; ``None`` where they do not."""
-        if self._engine.spec is None or self._scope != Scope():
+        if self._engine.spec is None or self._scope != Scope() or not self._engine.codec.keeps_rows:
             return None
         return self._engine.call("read", self._engine.backend.matrix)
 
