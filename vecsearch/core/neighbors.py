@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vecsearch.core.space import Placed
     from vecsearch.core.threads import Progress
 
-_TILE_QUERIES = 512  # a job of one thread: small enough that threads end together
-_TILE_SCORES = 1 << 20  # 4 MiB of scores
+_TILE_QUERIES = 1024
+_TILE_SCORES = 1 << 20  # 4 MiB of scores; square tiles make the fastest products
 _MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
 _SHORTLIST_BYTES = 24 << 20  # of all threads together
 _EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves
@@ -123,7 +123,7 @@ class Search:
         queries, shortlist = self._tile(job, source, k, worst)
         gathered = np.empty((step if source.positions is not None else 0, width), dtype=np.float32)
         copied = np.empty((step, width), dtype=np.float32)
-        scores_buffer, mask_buffer = np.empty(count * step, dtype=np.float32), np.empty(count * step, dtype=np.bool_)
+        scores_buffer = np.empty(count * step, dtype=np.float32)
         for start in range(job.start, job.stop, step):
             stop = min(start + step, job.stop)
             block, norms = source.block(start, stop, gathered)
@@ -131,7 +131,7 @@ class Search:
             size = count * placed.size
             scores = scores_buffer[:size].reshape(count, placed.size)
             margin = self._space.scores(queries, placed, scores)
-            shortlist.offer(scores, margin, start, mask_buffer[:size].reshape(scores.shape))
+            shortlist.offer(scores, margin, start)
             crew.tick(size)
         return shortlist.finish()
 

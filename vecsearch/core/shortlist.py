@@ -10,12 +10,8 @@ import numpy as np
 from vecsearch.core.space import rounded_down
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from vecsearch.core.metrics import Float32, Float64, Int64
     from vecsearch.core.space import Placed, Space
-
-    Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 Exact = Callable[["Int64", "Int64"], "Float64"]  # (query of the tile, place) aligned -> pair distances
 
@@ -62,14 +58,13 @@ class Shortlist:
         self._full = np.full(count, self._worth)
         self._seeded = floor is not None
 
-    def offer(self, scores: Float32, margin: Float64, first_place: int, mask: Mask) -> None:
+    def offer(self, scores: Float32, margin: Float64, first_place: int) -> None:
         """Consider a tile.
 
         Args:
             scores: float32 (q, b), C-contiguous.
             margin: float64 (q,).
             first_place: the place of the first column; it and all after it come after every place offered before.
-            mask: bool (q, b), scratch.
 
         """
         width = scores.shape[1]
@@ -77,12 +72,19 @@ class Shortlist:
         if not self._seeded and width > self._k:
             np.maximum(self._floor, self._reached(_maxima(scores, 4 * self._k)) - self._margin, out=self._floor)
             self._seeded = True
-        np.greater_equal(scores, self._least_score(margin)[:, None], out=mask)
-        hits = np.flatnonzero(mask)
-        if not hits.size:
+        least = self._least_score(margin)
+        # The best score of a query is cheaper to find than all hits, and late in a search few queries have any.
+        open_queries = np.flatnonzero(scores.max(axis=1) >= least)
+        if not open_queries.size:
             return
-        query = hits // width
-        values, places = scores.ravel()[hits], hits - query * width + first_place
+        if 2 * open_queries.size < len(scores):
+            scores, least = scores[open_queries], least[open_queries]
+        else:
+            open_queries = np.arange(len(scores))
+        hits = np.flatnonzero(scores >= least[:, None])
+        row = hits // width
+        query = open_queries[row]
+        values, places = scores.ravel()[hits], hits - row * width + first_place
         counts = np.bincount(query, minlength=len(self._fill))
         if (self._fill + counts).max() > self._scores.shape[1]:
             self._compact(np.flatnonzero(self._fill > self._k))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TINY = 2.0**-126  # what one flushed or denormal float32 product may lose
 _LARGE = 1e36  # ‖x‖‖y‖ up to here keeps every partial sum of a float32 product finite (Cauchy-Schwarz)
+_NEARLY_UNIT = 2.0**-20  # rows so near to unit length are taken as they are, at the price of as much margin
 _COPY_FROM = 16  # with fewer queries a tile, correcting the scores is cheaper than correcting a copy of the rows
 
 
@@ -35,6 +36,7 @@ class Placed(NamedTuple):
         lengths: float64 (b,), or 1.0 for unit rows: their norms in the space.
         reach: the largest of them.
         scale: float32 (b,) that scores are multiplied by, if that was left for later.
+        stretch: how far from 1 the length of a unit row may be beyond rounding.
 
     """
 
@@ -43,6 +45,7 @@ class Placed(NamedTuple):
     lengths: Float64 | float
     reach: float
     scale: Float32 | None = None
+    stretch: float = 0.0
 
 
 class Space:
@@ -78,6 +81,9 @@ class Space:
         lengths: Float64 | float = norms
         if self.metric == "cosine":
             lengths = 1.0
+            stretch = float(np.abs(norms - 1.0).max(initial=0.0))
+            if stretch <= _NEARLY_UNIT:
+                return Placed(self.kernel.prepare(block), len(block), lengths, lengths, None, stretch)
             if queries < _COPY_FROM and ordinary_norms(norms).all():
                 scale = np.reciprocal(norms).astype(np.float32)
             else:
@@ -109,7 +115,7 @@ class Space:
         with np.errstate(over="ignore", invalid="ignore"):
             margin = self.kernel.error(queries.operand, block.operand) * lengths * block.reach
             if self.metric == "cosine":
-                margin += 3 * gamma
+                margin += 3 * gamma + 2 * (queries.stretch + block.stretch)
             elif self.metric == "euclidean":
                 margin += 1.5 * gamma * np.square(lengths + block.reach)
             margin *= (1 + gamma) ** 4  # the lengths themselves are rounded

@@ -98,8 +98,8 @@ def run_conformance(backend_name: str, settings: Mapping[str, Any] | None = None
     """Run the whole suite against a backend that is built in, installed, or registered here, in a process of its own.
 
     ``settings`` are the backend's own, for every index that the suite makes; a ``path`` that is not given is a new
-    folder each time, and connection settings may come from the environment. Each test makes an index of a name of its own and
-    deletes it. Tests that look into the engine past vecsearch are skipped: only a test class can give that back door.
+    folder each time, and connection settings may come from the environment. Each test makes an index of its own and
+    deletes it. Tests that look into the engine past vecsearch are skipped: only a test class has that back door.
 
     Raises ``UnknownBackendError``, ``MissingDependencyError`` where the backend's client or pytest is not installed.
     """

@@ -216,7 +216,7 @@ class CapabilityTests(Harness):
 
     @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
     def test_lengths_come_back_from_engines_that_normalise(self, metric: Metric) -> None:
-        """With ``keeps_norms=False`` lengths are kept beside the rows: vectors come back within 2 units in the last place.
+        """With ``keeps_norms=False`` lengths are kept beside rows: vectors come back within 2 units in the last place.
 
         If this fails, check that the adapter stores the hidden field ``_vs_norm`` like others.
         """

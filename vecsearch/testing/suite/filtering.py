@@ -1,4 +1,4 @@
-"""Filters mean one thing everywhere: the truth table, filtered searches that are not short, names and values as data."""
+"""Filters mean one thing everywhere: the truth table, searches that are not short, names and values as data."""
 
 from __future__ import annotations
 
