@@ -343,6 +343,112 @@ filter_mutant(
 
 
 @mutant
+class CaseIgnored(Honest, inner=SklearnBackend):
+    """Compares texts as a case-blind collation does."""
+
+    def scan(self, batch_rows, include, where=None):
+        if where is None or where.filter is None:
+            return super().scan(batch_rows, include, where)
+        either = map_conditions(where.filter, self.blind)
+        return super().scan(batch_rows, include, Where(where.ids, either))
+
+    @staticmethod
+    def blind(leaf):
+        if leaf.op != "eq" or not isinstance(leaf.value, str):
+            return leaf
+        return Or((leaf, Condition(leaf.field, "in", (leaf.value.lower(), leaf.value.upper()))))
+
+
+@mutant
+class IdsOrFilter(Honest, inner=SklearnBackend):
+    """Forgets the filter where there are ids, in every primitive."""
+
+    def search(self, queries, k, where, **named):
+        return super().search(queries, k, where and Where(where.ids, None if where.ids else where.filter), **named)
+
+    def scan(self, batch_rows, include, where=None):
+        return super().scan(batch_rows, include, where and Where(where.ids, None if where.ids else where.filter))
+
+    def count(self, where=None):
+        return super().count(where and Where(where.ids, None if where.ids else where.filter))
+
+
+@mutant
+class LongListsCut(Honest, inner=SklearnBackend):
+    """Reads the first 500 values of a list."""
+
+    def scan(self, batch_rows, include, where=None):
+        if where is None or where.filter is None:
+            return super().scan(batch_rows, include, where)
+        cut = map_conditions(where.filter, lambda c: replace(c, value=c.value[:50]) if c.op == "in" else c)
+        return super().scan(batch_rows, include, Where(where.ids, cut))
+
+
+@mutant
+class PatchesForgotten(Honest, inner=SklearnBackend):
+    def describe(self):
+        spec = super().describe()
+        return spec and replace(spec, patches=False)
+
+
+@mutant
+class WidthForgotten(Honest, inner=SklearnBackend):
+    def describe(self):
+        spec = super().describe()
+        return spec and replace(spec, dim=spec.dim + 1)
+
+
+@mutant
+class TextCut(Honest, inner=SklearnBackend):
+    """Documents up to 32 kB."""
+
+    def upsert(self, rows):
+        super().upsert(changed(rows, documents=lambda d: [text and text[:32_000] for text in d]))
+
+
+@mutant
+class NewFieldsIgnored(Honest, inner=SklearnBackend):
+    """The first write decides which fields there are."""
+
+    names = None
+
+    def upsert(self, rows):
+        self.names = self.names or {name for row in rows.fields for name in row}
+        super().upsert(changed(rows, fields=lambda f: [{n: v for n, v in r.items() if n in self.names} for r in f]))
+
+
+@mutant
+class ReloadDoesNothing(Honest, inner=SklearnBackend):
+    def reload(self):
+        pass
+
+
+@mutant
+class SaveForgetsDeletions(Honest, inner=SklearnBackend):
+    gone = ()
+
+    def delete(self, ids):
+        rows = self.inner.fetch(ids, ALL)
+        self.gone = [*self.gone, rows]
+        super().delete(ids)
+
+    def save(self):
+        for rows in self.gone:
+            if len(rows):
+                super().upsert(rows)
+        super().save()
+
+
+@mutant
+class DotproductOfUnitVectors(Honest, inner=SklearnBackend):
+    """Normalises the query, which changes no order under cosine, but distances elsewhere."""
+
+    def search(self, queries, k, where, **named):
+        lengths = np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
+        return super().search(np.ascontiguousarray(queries / lengths), k, where, **named)
+
+
+@mutant
 class WriteNotDurable(Honest, inner=SklearnBackend):
     """Claims that a write is safe without save()."""
 

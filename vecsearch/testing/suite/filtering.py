@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,11 @@ _NASTY = [
     "null",
     "🦊'",
     "",
+    "case",
+    "CASE",
+    "case ",
+    "u\u0308",
+    "\u00fc",
 ]
 _SELECTIVE = {"half": 100, "tenth": 20, "hundredth": 2, "one": 1, "none": 0}
 
@@ -197,6 +203,59 @@ class FilterTests(Harness):
                     self._searched(index, tree, expected, len(ids))
         assert index.use_view(filter=F("x") == "a value that nobody has").ids().tolist() == []
         assert len(index) == len(ids)
+
+    def test_long_and_deep_filters(self) -> None:
+        """Lists of a thousand values, hundreds of conditions, and a dozen levels are answered like short ones.
+
+        If this fails, check the engine's limits on the length and depth of a condition.
+        """
+        rows, index = data.sample_rows(), self.filled()
+        number = F("number")
+        many = number == 0
+        for value in range(3, 200, 3):
+            many = many | (number == value)  # type: ignore[assignment]
+        deep: Filter = number == 5
+        for value in range(10, 22, 2):
+            deep = (deep | (number == value)) & ~(number == value + 1)
+        cases: list[tuple[Filter, Callable[[int], bool]]] = [
+            (number.is_in(range(100, 1100)), lambda n: n >= 100),
+            (number.not_in(range(100, 1100)), lambda n: n < 100),
+            (many, lambda n: n % 3 == 0),
+            (~many, lambda n: n % 3 != 0),
+            (deep, lambda n: n in {5, 10, 12, 14, 16, 18, 20}),
+        ]
+        for tree, holds in cases:
+            expected = rows.those(lambda row, holds=holds: holds(row["number"]))  # type: ignore[misc]
+            assert index.use_view(filter=tree).ids().tolist() == sorted(expected)
+            if self.native("search", tree):
+                self._searched(index, tree, expected, 10)
+
+    def test_instants_are_compared_whenever_they_were(self) -> None:
+        """Before 1970, at the borders of time, a microsecond apart, and under any offset.
+
+        If this fails, check how datetimes are stored: as instants, exact to the microsecond, that may be negative.
+        """
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        moments = {
+            "first": datetime(1, 1, 2, tzinfo=UTC),
+            "old": datetime(1912, 6, 23, 9, tzinfo=timezone(timedelta(hours=-7))),
+            "before": epoch - timedelta(microseconds=1),
+            "epoch": epoch.astimezone(timezone(timedelta(hours=13))),
+            "after": epoch + timedelta(microseconds=1),
+            "last": datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=UTC),
+        }
+        ids = list(moments)
+        index = self.create(
+            embeddings=data.vectors(len(ids)),
+            sample_ids=ids,
+            metadata=[{"at": moment} for moment in moments.values()],
+            metric=self.metric,
+        )
+        for position, moment in enumerate(moments.values()):
+            other = moment.astimezone(timezone(timedelta(minutes=90)))
+            assert index.use_view(filter=F("at") == other).ids().tolist() == [ids[position]]
+            assert set(index.use_view(filter=F("at") < other).ids()) == set(ids[:position])
+            assert set(index.use_view(filter=F("at") >= other).ids()) == set(ids[position:])
 
     @pytest.mark.parametrize("name", ["a b", "a'--", 'a"', "a.b", "", "1a", "a__b", "_vs_norm", "x" * 65, "é"])
     def test_names_are_never_code(self, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import vecsearch
 from vecsearch import F
 from vecsearch.errors import InvalidInputError, MissingIdsError
 from vecsearch.testing.suite import data
@@ -188,6 +189,22 @@ class PatchTests(Harness):
         assert all(list(row) == ["number"] for row in index.get_metadata().values())
         with pytest.raises(InvalidInputError):
             index.count(F("_vs_sample") == "crowd")
+
+    def test_a_patch_index_is_opened_again_as_one(self) -> None:
+        """After save and load it is still an index of labels, with the sample of each.
+
+        If this fails, check that describe tells ``patches`` as create was given it.
+        """
+        index = self.create(**self._columns(), metric=self.metric, key="labels")
+        index.save()
+        index.close()
+        self.forget(index)
+        index = self.opened(vecsearch.load_run("labels"))
+        assert index.is_patches
+        assert index.get_embeddings(sample_ids=["group"]).label_ids.tolist() == self._of("group")  # type: ignore[union-attr]
+        assert index.add_to_index(data.vectors(1), ["group"], ["one more"]).written == 1
+        assert len(index.use_view(sample_ids=["group"])) == _SOME + 1
+        assert vecsearch.get_run_info("labels").patches
 
     def test_what_an_index_is_stays(self) -> None:
         """Labels on an index of samples, none on one of labels, a label twice in a call: refused, nothing written.
