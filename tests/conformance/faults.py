@@ -74,7 +74,7 @@ class FilterIgnoredInCount(Honest, inner=SklearnBackend):
 @mutant
 class ViewIdsIgnored(Honest, inner=SklearnBackend):
     def search(self, queries, k, where, **named):
-        return super().search(queries, k, where and where.filter and Where(None, where.filter), **named)
+        return super().search(queries, k, where and Where(None, where.filter), **named)
 
 
 @mutant
@@ -85,7 +85,7 @@ class PostFiltered(Honest, inner=SklearnBackend):
         hits = super().search(queries, k, None, include=include | {"fields"}, **named)
         if where is None:
             return hits
-        holds = predicate(where.filter) if where.filter else lambda _: True
+        holds = predicate(where.filter) if where.filter is not None else lambda _: True
         wanted = None if where.ids is None else set(where.ids)
 
         def kept(scores, rows):
@@ -453,6 +453,7 @@ class WriteNotDurable(Honest, inner=SklearnBackend):
     """Claims that a write is safe without save()."""
 
     capabilities = replace(Honest.capabilities, durable=True)
+    unsaved = False
 
 
 @mutant
