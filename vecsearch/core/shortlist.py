@@ -81,8 +81,10 @@ class Shortlist:
         width = scores.shape[1]
         values = scores.ravel()[hits]
         hits += np.repeat(first_place - queries * width, counts)
-        if (self._fill[queries] + counts).max() > self._room:
-            self._compact()
+        crowded = np.count_nonzero(self._fill[queries] + counts > self._room)
+        if crowded:
+            if crowded * 8 > len(self._fill):
+                self._compact()
             queries, values, hits, counts = self._settle_crowded(queries, values, hits, counts)
         self._append(queries, values, hits, counts)
         ready = np.flatnonzero(self._fill >= self._worth)
