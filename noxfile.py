@@ -13,7 +13,7 @@ RUFF = "ruff==0.17.*"
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests that are neither slow nor benchmarks, with every extra installed."""
+    """All tests, with every extra installed."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", *session.posargs)
 
@@ -46,15 +46,6 @@ def minimums(session: nox.Session) -> None:
     session.install("uv")
     session.run("uv", "pip", "install", "--resolution=lowest-direct", "-e", ".[test]")
     session.run("pytest", "-q", *session.posargs)
-
-
-@nox.session
-def slow(session: nox.Session) -> None:
-    """Tests that take minutes."""
-    session.install("-e", ".[test]")
-    session.run(
-        "pytest", "-q", "-m", "slow", "--override-ini=addopts=-ra --strict-config --strict-markers", *session.posargs
-    )
 
 
 @nox.session

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from vecsearch import registry
 
-pytest_plugins = ["pytester"]
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "sqlite_backend"))
 
-
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def sqlite():
     from vecsearch_sqlite import SQLiteBackend
 

@@ -111,7 +111,7 @@ class StingyBackend(WrappedBackend, inner=SklearnBackend):
 class TestStingy(IndexConformance):
     backend = "stingy"
 
-    @pytest.fixture(autouse=True, scope="session")
+    @pytest.fixture(autouse=True, scope="class")
     @staticmethod
     def _known():
         with registry.registered("stingy", StingyBackend):
