@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from faults import MUTANTS
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def outcomes(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=580,
     )
     assert output.exists(), done.stdout + done.stderr
     found = {}
