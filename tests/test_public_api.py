@@ -40,7 +40,8 @@ def test_importing_loads_no_client():
 
 def test_using_the_default_backend_loads_no_client(tmp_path):
     code = (
-        "import sys, vecsearch; index = vecsearch.compute_similarity(embeddings=[[1.0, 0.0]]); index.search([[1.0, 1.0]]);"
+        "import sys, vecsearch;"
+        "index = vecsearch.compute_similarity(embeddings=[[1.0, 0.0]]); index.search([[1.0, 1.0]]);"
         f"print([name for name in {CLIENTS.split()!r} if name in sys.modules])"
     )
     assert run(code) == "[]"

@@ -73,7 +73,7 @@ def to_json(tree: Filter) -> dict[str, Any]:
     raise FilterError(f"{tree!r} has no JSON form")
 
 
-def _json_value(value: Scalar | tuple[Scalar, ...]) -> Any:  # noqa: ANN401  JSON
+def _json_value(value: Scalar | tuple[Scalar, ...]) -> Any:
     if isinstance(value, tuple):
         return [_json_value(member) for member in value]
     return {"$date": value.isoformat()} if isinstance(value, datetime) else value

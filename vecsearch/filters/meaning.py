@@ -146,7 +146,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _kind_test(name: Kind, compare: Callable[[Any, Any], bool], value: Any) -> Callable[[Any], bool]:  # noqa: ANN401
+def _kind_test(name: Kind, compare: Callable[[Any, Any], bool], value: Any) -> Callable[[Any], bool]:
     if name == "number":
         return lambda found: isinstance(found, (int, float)) and found.__class__ is not bool and compare(found, value)
     if name == "datetime":
