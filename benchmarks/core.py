@@ -2,9 +2,10 @@
 
     python benchmarks/core.py [--wordnet FOLDER] [--runs 5] [--quick]
 
-All run in one process, in turn (a, b, c, a, b, c...), so that other work on the machine meets each of them; a ratio is
-the median of the ratios of the rounds. Memory is measured in fresh processes, as the peak above what was resident
-before the call. Writes benchmarks/results/core.json and core.md.
+All run in one process, in turn (a, b, c, a, b, c...), so that other work on the machine meets each of them; a ratio
+is the median of the ratios of the rounds. Between two calls lies a pause: the idle threads of a BLAS or of OpenMP
+spin for some ten milliseconds after their work, and would take a core from whoever comes next. Memory is measured in
+fresh processes, as the peak above what was resident before the call. Writes benchmarks/results/core.json and core.md.
 """
 
 import argparse
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 QUERIES, SKLEARN_QUERIES = 2048, 128
 THREADS = 2
+PAUSE = 0.15  # seconds
 THRESH = 0.2  # of cosine distance: pairs of glosses closer than this say nearly the same
 
 
@@ -56,6 +58,7 @@ def interleaved(calls, runs):
     times = {name: [] for name in calls}
     for _ in range(runs):
         for name, call in calls.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)
@@ -186,7 +189,7 @@ def measure_fresh(args):
     full = 20_000 if args.quick else FULL
     found = [fresh(args, "knn", full, 768)]
     for n in sorted({20_000, full}):
-        for _ in range(args.runs if n < FULL else 2):
+        for _ in range(args.runs if n < FULL else 1):
             found += [fresh(args, "radius", n), fresh(args, "faiss_range", n)]
     found += [fresh(args, "farthest", full) for _ in range(args.runs)]
     return found

@@ -208,7 +208,8 @@ def _difference_chunk(x: Side, y: Side, i: Int64, j: Int64, left: Float32, right
         trusted = (squares > _SQUARE_SMALL) & (squares < _SQUARE_LARGE)
         distances = np.sqrt(squares.astype(np.float64))
     else:
-        trusted = squares > _UNIT_SQUARE_SMALL
+        # Unit rows that agree in every digit are as near as float32 can say: the same row, or parallel ones.
+        trusted = (squares > _UNIT_SQUARE_SMALL) | (squares == 0)
         trusted &= ordinary_norms(left_norms)
         trusted &= ordinary_norms(right_norms)
         distances = 0.5 * squares.astype(np.float64)
