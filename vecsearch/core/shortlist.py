@@ -17,7 +17,7 @@ Exact = Callable[["Int64", "Int64"], "Float64"]  # (query of the tile, place) al
 
 # What stands in empty places: below every score, and no two alike, since partition is slow among equals.
 _EMPTY = np.float32(-1e38)
-_SLACK = 256  # places beyond 4 k
+_SLACK = 768  # places beyond 4 k: room for what one tile may bring where rows lie in the order of their topics
 
 
 def capacity(k: int) -> int:
