@@ -285,7 +285,7 @@ def test_datetimes_in_a_repeated_hour_compare_as_instants():
         (lambda: F("a") == Decimal(1), "no str, int, float, bool or datetime"),
         (lambda: F("a") == b"x", "no str, int"),
         (lambda: F("a") == 2**63, r"2\*\*63"),
-        (lambda: F("a") == -(2**63), r"2\*\*63"),
+        (lambda: F("a") == -(2**63) - 1, r"2\*\*63"),
         (lambda: F("a") == 10**5000, r"2\*\*63"),
         (lambda: F("a") == "\ud800", "Unicode"),
         (lambda: F("a") > True, "booleans have no order"),

@@ -73,9 +73,9 @@ def plain(field: str, value: object) -> Scalar:
             raise FilterError(f"F({field!r}): {value!a} is not valid Unicode (a lone surrogate)") from None
         return str.__str__(value)
     if isinstance(value, int):
-        if abs(value) < 2**63:
+        if -(2**63) <= value < 2**63:  # what a row may hold
             return int(value)
-        raise FilterError(f"F({field!r}): an integer must be between -2**63 and 2**63, both excluded; use a float")
+        raise FilterError(f"F({field!r}): an integer must fit 64 bits, from -2**63 to 2**63 - 1; use a float")
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if isinstance(value, datetime) and value.tzinfo is not None and value.utcoffset() is not None:
