@@ -1,4 +1,12 @@
+import os
+
 import pytest
+from hypothesis import settings
+
+# Where a change is judged, the same examples are tried each time; elsewhere new ones are, to find what nobody thought of.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(autouse=True)
