@@ -199,9 +199,19 @@ def test_a_row_that_is_not_finite_is_refused(rng):
     rows = rng.standard_normal((100, 3), dtype=np.float32)
     for bad in (np.nan, np.inf):
         rows[50, 1] = bad
-        for metric in ("cosine", "dotproduct"):
-            with pytest.raises(ValueError, match="row 50 is not finite"):
-                knn(rows[:4], rows, 3, metric)
+        for metric in METRICS:
+            for q in (1, 40):
+                with pytest.raises(ValueError, match="row 50 is not finite"):
+                    knn(rows[:q], rows, 3, metric)
+
+
+def test_a_k_beyond_all_measure_costs_nothing(rng):
+    rows = rng.standard_normal((20, 3), dtype=np.float32)
+    assert knn(rows, rows, 1 << 60, "cosine")[1].shape == (20, 20)
+    nearest = Nearest(rows, 1 << 60, "cosine")
+    for start in (0, 10):
+        nearest.update(rows[start : start + 10], np.arange(start, start + 10))
+    assert_same(nearest.result(), reference(rows, rows, 20, "cosine"))
 
 
 @every_metric

@@ -77,21 +77,21 @@ class Search:
         return crew
 
     def run(self, source: Source, crew: Crew, worst: Float64 | None = None) -> tuple[Float64, Int64]:
-        """Distances and places (q, k) by (distance, place), padded with (inf, -1).
+        """Distances and places (q, k') by (distance, place), k' the smaller of k and the rows.
 
         Args:
             source: the rows.
             crew: the threads, entered.
-            worst: float64 (q,), distances beyond which nothing is wanted.
+            worst: float64 (q,), distances beyond which nothing is wanted; what is missing is (inf, -1).
 
         """
         count, total, k = len(self._queries), len(source), min(self.k, len(source))
-        distances = np.full((count, self.k), np.inf)
-        places = np.full((count, self.k), -1, dtype=np.int64)
+        distances = np.full((count, k), np.inf)
+        places = np.full((count, k), -1, dtype=np.int64)
         if not count or not total:
             return distances, places
         if worst is None and k * _EXHAUSTIVE >= total:
-            self._run_exhaustive(source, crew, distances[:, :k], places[:, :k])
+            self._run_exhaustive(source, crew, distances, places)
             return distances, places
         jobs = self._jobs(total, k, crew.threads)
         if jobs[0].first_query != jobs[-1].first_query:
@@ -104,8 +104,8 @@ class Search:
             if len(found) > 1:
                 best = np.argsort(near, axis=1, kind="stable")[:, :k]
                 near, where = np.take_along_axis(near, best, axis=1), np.take_along_axis(where, best, axis=1)
-            distances[at.first_query : at.last_query, :k] = near
-            places[at.first_query : at.last_query, :k] = where
+            distances[at.first_query : at.last_query] = near
+            places[at.first_query : at.last_query] = where
         return distances, places
 
     def _jobs(self, total: int, k: int, threads: int) -> list[_Job]:
@@ -214,8 +214,7 @@ def knn(
     source = Source(rows, metric, _check_positions(positions, len(rows)), cached_norms(norms, len(rows)))
     with search.crew(source, threads, progress) as crew:
         distances, places = search.run(source, crew)
-    k = min(k, len(source))
-    return distances[:, :k], source.positions_of(places[:, :k])
+    return distances, source.positions_of(places)
 
 
 class Nearest:
