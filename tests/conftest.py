@@ -3,7 +3,7 @@ import os
 import pytest
 from hypothesis import settings
 
-# Where a change is judged, the same examples are tried each time; elsewhere new ones are, to find what nobody thought of.
+# Where a change is judged, the same examples are tried each time; elsewhere new ones are, to find what is missing.
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
