@@ -12,7 +12,7 @@ import numpy as np
 import vecsearch
 from vecsearch import core
 
-ROWS, DIM, RUNS = 20_000, 384, 301
+ROWS, DIM, RUNS = 1000, 384, 1001
 data = np.random.default_rng(0).normal(size=(ROWS, DIM)).astype(np.float32)
 queries = np.random.default_rng(1).normal(size=(RUNS, 1, DIM)).astype(np.float32)
 ids = [str(number) for number in range(ROWS)]
