@@ -59,6 +59,7 @@ _ADVICE: Mapping[Fault, str] = {
     "invalid": "the engine refused the call",
 }
 _POLL_SECONDS = 0.05
+_WATCHED_IDS = 1000
 METADATA: frozenset[Part] = frozenset({"fields"})
 DOCUMENTS: frozenset[Part] = frozenset({"documents"})
 VECTORS: frozenset[Part] = frozenset({"vectors"})
@@ -299,7 +300,8 @@ class Engine:
         """Return when later calls see these writes; ``NotVisibleYetError`` after ``timeout`` seconds."""
         limit = self.config.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
-        written, deleted = self.codec.ids(written), self.codec.ids(deleted)
+        # When the last are seen, those before are.
+        written, deleted = self.codec.ids(written[-_WATCHED_IDS:]), self.codec.ids(deleted[-_WATCHED_IDS:])
         while not self.call("wait", self.backend.visible, written, deleted):
             if time.monotonic() > deadline:
                 raise NotVisibleYetError(

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from vecsearch.errors import InvalidInputError
+from vecsearch.filters import is_field_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_ID_BYTES = 4096
-FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _MAX_INT = 2**63 - 1
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _BLOCK = 65_536
@@ -194,7 +193,7 @@ def metadata_row(row: Any, position: int) -> dict[str, Any]:
 
 def field_name(name: Any, what: str) -> None:
     """Refuse names that not every engine can hold."""
-    if not isinstance(name, str) or not FIELD_NAME.fullmatch(name) or "__" in name or name.startswith("_vs_"):
+    if not is_field_name(name):
         raise InvalidInputError(
             f"{what}: {name!r} is no field name; names are letters, digits and single _ (at most 64), not starting _vs_"
         )
@@ -280,9 +279,6 @@ def is_vector_like(value: Any) -> bool:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
         return isinstance(value[0], (float, np.floating)) or is_vector_like(value[0])
     return False
-
-
-Selector = Literal["sample_ids", "label_ids", "filter"]
 
 
 def one_selector(**given: Any) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from vecsearch import checks, filters, ingest, rows, tables
+from vecsearch.calls import NOTHING
 from vecsearch.errors import InvalidInputError, UnsupportedError
 from vecsearch.handle import Handle
 from vecsearch.masking import public_config
@@ -229,7 +230,7 @@ class SimilarityIndex(View):
                 ids = rows.resolve(self._engine, Scope(), sample_ids, label_ids, on_missing) or []
             removed = rows.remove(self._engine, ids, on_missing)
         if wait:
-            self._engine.wait_until_visible([], ids[-1000:])
+            self._engine.wait_until_visible([], ids)
         return removed
 
     def clear(self, *, wait: bool = True) -> int:
@@ -238,7 +239,7 @@ class SimilarityIndex(View):
             ids = list(rows.all_ids(self._engine, Scope()))
             removed = rows.remove(self._engine, ids, "skip")
         if wait:
-            self._engine.wait_until_visible([], ids[-1000:])
+            self._engine.wait_until_visible([], ids)
         return removed
 
     def set_metadata(
@@ -264,16 +265,13 @@ class SimilarityIndex(View):
         by_name = dict(zip(named, values, strict=True))
         with self._engine.write_lock:
             ids = rows.resolve(self._engine, Scope(), sample_ids, label_ids, "raise") or []
-            if self.is_patches and selector == "sample_ids":
-                samples = self.get_embeddings(label_ids=ids).sample_ids
-                by_name = {label: by_name[sample] for label, sample in zip(ids, samples, strict=True)}
-            missing = [row_id for row_id in ids if row_id not in rows.ids_within(self._engine, Scope(), ids)]
-            if missing:
-                rows.fetched(self._engine, Scope(), missing, frozenset(), "raise")
+            found = rows.fetched(self._engine, Scope(), ids, NOTHING, "raise")  # refused before anything is written
+            if found.sample_ids is not None and selector == "sample_ids":
+                by_name = {label: by_name[sample] for label, sample in zip(ids, found.sample_ids, strict=True)}
             for batch in rows.with_metadata(self._engine, ids, by_name, mode):
                 self._engine.upsert(batch)
         if wait:
-            self._engine.wait_until_visible(ids[-1000:], [])
+            self._engine.wait_until_visible(ids, [])
         return len(ids)
 
     # ---- life cycle

@@ -32,7 +32,8 @@ def narrowed(engine: Engine, scope: Scope, sample_ids: Any, label_ids: Any, filt
         ids = tuple(dict.fromkeys(checks.ids(label_ids, "label_ids", unique=False)))
     elif selector == "sample_ids":
         chosen = tuple(dict.fromkeys(checks.ids(sample_ids, unique=False)))
-        ids = tuple(row_id for row_id, _ in _labels_of(engine, Scope(), chosen)) if is_patches(engine) else chosen
+        labels = _labels_of(engine, Scope(), chosen) if is_patches(engine) else None
+        ids = chosen if labels is None else tuple(label for found in labels.values() for label in found)
     return scope.narrowed(ids, filter_)
 
 
@@ -46,15 +47,15 @@ def _require_patches(engine: Engine) -> None:
         raise InvalidInputError("this index has a row per sample and no labels; use sample_ids=")
 
 
-def _labels_of(engine: Engine, scope: Scope, sample_ids: Sequence[str]) -> list[tuple[str, str]]:
-    """(label id, sample id) of all labels of these samples: in the order asked, then by label id."""
+def _labels_of(engine: Engine, scope: Scope, sample_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The label ids of each of these samples, ascending; the samples in the order asked."""
     labels: dict[str, list[str]] = {sample: [] for sample in sample_ids}
     for piece in batches(list(labels), _SAMPLES_A_FILTER):
         inside = scope.narrowed(None, Condition(SAMPLE, "in", tuple(piece)))
         for batch in scan(engine, inside, NOTHING):
             for row_id, sample in zip(batch.ids, batch.sample_ids or (), strict=True):
                 labels[sample].append(row_id)
-    return [(label, sample) for sample, found in labels.items() for label in sorted(found)]
+    return {sample: sorted(found) for sample, found in labels.items()}
 
 
 def resolve(
@@ -77,12 +78,9 @@ def resolve(
     chosen = checks.ids(sample_ids, unique=False)
     if not is_patches(engine):
         return chosen
-    pairs = _labels_of(engine, scope, chosen)
-    by_sample: dict[str, list[str]] = {sample: [] for sample in chosen}
-    for label, sample in pairs:
-        by_sample[sample].append(label)
-    _refuse_missing([sample for sample, found in by_sample.items() if not found], on_missing, "sample_ids")
-    return [label for sample in chosen for label in by_sample[sample]]
+    labels = _labels_of(engine, scope, chosen)
+    _refuse_missing([sample for sample, found in labels.items() if not found], on_missing, "sample_ids")
+    return [label for sample in chosen for label in labels[sample]]
 
 
 def _refuse_missing(missing: Sequence[str], on_missing: OnMissing, what: str = "ids") -> None:
@@ -96,7 +94,7 @@ def fetched(engine: Engine, scope: Scope, ids: Sequence[str], parts: frozenset[A
     checks.choice(on_missing, OnMissing, "on_missing")
     found: dict[str, Records] = {}
     if engine.spec is not None and ids:
-        found = engine.fetch(list(dict.fromkeys(ids)), parts if scope.filter is None else parts | METADATA)
+        found = engine.fetch(list(dict.fromkeys(ids)), parts)
         if scope != Scope():
             inside = ids_within(engine, scope, list(found))
             found = {row_id: row for row_id, row in found.items() if row_id in inside}

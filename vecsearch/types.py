@@ -19,7 +19,6 @@ Aggregation = Literal["mean", "post-mean", "post-min", "post-max"]
 QueryKind = Literal["vector", "id", "text"]
 Include = Literal["metadata", "documents", "embeddings"]
 MetadataMode = Literal["merge", "replace"]
-Progress = "bool | None | Callable[[int, int | None], None]"
 
 
 class Embeddings(NamedTuple):

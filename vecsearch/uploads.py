@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _CHECKPOINT_SECONDS = 1.0
 _SAVE_SECONDS = 60.0
-_VISIBLE_IDS = 1000
 
 
 @dataclass(slots=True)
@@ -162,7 +161,7 @@ class Upload:
 
     def visible_ids(self) -> list[str]:
         """The last ids written: when they are seen, those before are."""
-        return [] if self._last is None else self._last.ids[-_VISIBLE_IDS:]
+        return [] if self._last is None else self._last.ids
 
     def _fail(self, error: Exception) -> None:
         self._keep()
