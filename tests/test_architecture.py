@@ -18,7 +18,7 @@ LAYERS = [
     {"scopes", "uploads"},
     {"queries"},
     {"rows", "ingest"},
-    {"asking", "recall", "spool"},
+    {"asking", "recall", "spool", "pair_file"},
     {"distances", "images"},
     {"near", "plots"},
     {"selections"},

@@ -24,6 +24,7 @@ from vecsearch.spool import Source, check_source, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -48,6 +49,7 @@ def find_duplicates(
     priority: Any = None,
     metric: Metric | None = None,
     max_edges: int = MAX_EDGES,
+    checkpoint: str | Path | None = None,
     progress: bool | Report | None = None,
 ) -> Duplicates:
     """Rows that lie within ``thresh`` of a row that is kept, or the ``fraction`` of rows that are most alike.
@@ -70,6 +72,8 @@ def find_duplicates(
         metric: another metric than the index's; needed where that is dotproduct, which has no duplicates: a distance
             of ``-⟨x, y⟩`` says nothing about whether two rows are alike.
         max_edges: the most pairs within ``thresh`` to hold, at up to 32 bytes each: the default takes 3.2 GB.
+        checkpoint: a folder that holds what was found so far, for work of hours: the same call on the same rows goes
+            on there after a kill or Ctrl-C, and removes it when it ends. With ``thresh`` only.
         progress: a bar, ``False`` for none, or a callable ``(done, total)``.
 
     Returns:
@@ -77,7 +81,7 @@ def find_duplicates(
 
     Raises:
         InvalidInputError: neither or both of ``thresh`` and ``fraction``, or one out of range; zero vectors under
-            cosine; more than ``max_edges`` pairs; a priority that names no row.
+            cosine; more than ``max_edges`` pairs; a priority that names no row; a checkpoint of other rows.
         UnsupportedError: dotproduct.
         StorageError: no room to spool the rows of an engine: ``rows * dim * 4`` bytes beyond 256 MiB.
 
@@ -86,12 +90,14 @@ def find_duplicates(
     chosen = comparable_metric(source, metric)
     thresh, fraction = _one_measure(thresh, fraction, chosen)
     _whole(max_edges, "max_edges")
+    if checkpoint is not None and thresh is None:
+        raise InvalidInputError("checkpoint= goes with thresh: a fraction is found by trying several")
     with gathered(source, progress) as rows:
         order = _order(rows.ids, priority)
         norms = checked_norms(rows, chosen)
         with reporting(progress, "comparing", "tiles") as report:
             if thresh is not None:
-                kept = by_thresh(rows.vectors, thresh, chosen, order, norms, max_edges, report)
+                kept = by_thresh(rows.vectors, thresh, chosen, order, norms, max_edges, report, checkpoint)
             else:
                 assert fraction is not None  # noqa: S101  one of the two is given
                 kept, thresh = by_fraction(rows.vectors, fraction, chosen, order, norms, max_edges, report)

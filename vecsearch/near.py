@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from vecsearch.core import Kept, TooManyEdgesError, greedy_keep, pair_distances, radius_edges
+from vecsearch.core import Kept, TooManyEdgesError, edge_order, greedy_keep, pair_distances, radius_edges
 from vecsearch.distances import other_distances
 from vecsearch.errors import InvalidInputError
+from vecsearch.pair_file import PairFile
 from vecsearch.spool import taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -34,19 +39,29 @@ _BLOCK = 1 << 22  # elements looked at in one step
 
 
 def by_thresh(
-    rows: Float32, thresh: float, metric: Metric, order: Int64, norms: Float64, max_edges: int, progress: Progress
+    rows: Float32,
+    thresh: float,
+    metric: Metric,
+    order: Int64,
+    norms: Float64,
+    max_edges: int,
+    progress: Progress,
+    checkpoint: str | Path | None = None,
 ) -> Kept:
     """Greedy selection at ``thresh``: positions in ``order`` are walked best first.
 
-    Raises ``InvalidInputError`` where more than ``max_edges`` pairs lie within ``thresh``.
+    Raises ``InvalidInputError`` where more than ``max_edges`` pairs lie within ``thresh``, or the ``checkpoint`` is
+    of something else.
     """
     try:
         first, many = _copies(rows, order)
         if not many:
-            return _Graph(rows, thresh, metric, order, norms, max_edges, progress).kept()
+            with _pair_file(checkpoint, rows, thresh, metric) as pairs:
+                return _Graph(rows, thresh, metric, order, norms, max_edges, progress, pairs).kept()
         originals = np.flatnonzero(first == np.arange(len(rows)))
-        with taken(rows, originals) as few:
-            graph = _Graph(few, thresh, metric, _within(order, originals), norms[originals], max_edges, progress)
+        with taken(rows, originals) as few, _pair_file(checkpoint, few, thresh, metric) as pairs:
+            within = _within(order, originals)
+            graph = _Graph(few, thresh, metric, within, norms[originals], max_edges, progress, pairs)
             return _with_copies(graph.kept(), originals, first)
     except TooManyEdgesError as error:
         raise _too_many(error, len(rows)) from error
@@ -88,14 +103,31 @@ class _Graph:
         norms: Float64,
         max_edges: int,
         progress: Progress,
+        pairs: PairFile | None = None,
     ) -> None:
         self._n = len(rows)
         self._order = order
         ends: tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]] = ([], [])
         distances: list[Float64] = []
+        start = 0
+        if pairs is not None:
+            saved, start = pairs.load(), pairs.compared
+            ends[0].append(saved["i"])
+            ends[1].append(saved["j"])
+            distances.append(saved["distance"])
+            max_edges -= len(saved)
+
+        def report(compared: int, total: int) -> None:
+            if pairs is not None:
+                pairs.mark(compared)
+            progress(compared, total)
+
         if len(rows) > 1:
-            found = radius_edges(rows, radius, metric, norms=norms, max_edges=max_edges, progress=progress)
-            for edges in found:
+            for edges in radius_edges(
+                rows, radius, metric, norms=norms, max_edges=max_edges, start=start, progress=report
+            ):
+                if pairs is not None:
+                    pairs.add(edges)
                 ends[0].append(edges.i.astype(np.int32))
                 ends[1].append(edges.j.astype(np.int32))
                 distances.append(edges.distance)
@@ -287,6 +319,16 @@ def _with_copies(kept: Kept, originals: Int64, first: Int64) -> Kept:
     whole.distance[copies] = whole.distance[model]
     whole.keep[copies] = False
     return whole
+
+
+def _pair_file(
+    checkpoint: str | Path | None, rows: Float32, thresh: float, metric: Metric
+) -> AbstractContextManager[PairFile | None]:
+    if checkpoint is None:
+        return nullcontext()
+    digest = hashlib.blake2b(_digests(rows).tobytes(), digest_size=16).hexdigest()
+    identity = {"rows": [len(rows), rows.shape[1], digest], "thresh": thresh, "metric": metric}
+    return PairFile(checkpoint, {**identity, "order of work (kernel)": edge_order(*rows.shape)})
 
 
 def _joined(parts: list[NDArray[_Number]], nothing: NDArray[_Number]) -> NDArray[_Number]:

@@ -19,6 +19,7 @@ from vecsearch.types import Aggregation, Health, Include, OnMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -269,13 +270,20 @@ class View:
         *,
         priority: Any = None,
         metric: Metric | None = None,
+        checkpoint: str | Path | None = None,
         progress: Any = None,
     ) -> Duplicates:
         """Near-duplicates: see ``vecsearch.find_duplicates``."""
         from vecsearch import duplicates
 
         return duplicates.find_duplicates(
-            self, thresh, fraction, priority=self._priority(priority), metric=metric, progress=progress
+            self,
+            thresh,
+            fraction,
+            priority=self._priority(priority),
+            metric=metric,
+            checkpoint=checkpoint,
+            progress=progress,
         )
 
     def find_unique(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from vecsearch.core import METRICS, Nearest, cross_distances, knn, pair_distances, row_norms, shortlist
-from vecsearch.core import neighbors as module
+from vecsearch.core import METRICS, Nearest, cross_distances, knn, pair_distances, row_norms, scan, shortlist
+from vecsearch.core import search as module
 
 every_metric = pytest.mark.parametrize("metric", METRICS)
 
@@ -30,7 +30,7 @@ def assert_same(found, expected):
 @pytest.fixture
 def small_tiles(monkeypatch):
     monkeypatch.setattr(module, "_TILE_QUERIES", 7)
-    monkeypatch.setattr(module, "_TILE_SCORES", 7 * 64)
+    monkeypatch.setattr(scan, "_TILE_SCORES", 7 * 64)
     monkeypatch.setattr(module, "_MIN_QUERIES", 4)
     monkeypatch.setattr(module, "_SMALL_WORK", 0)
     monkeypatch.setattr(shortlist, "_SLACK", 70)
@@ -51,7 +51,7 @@ def test_any_shape_and_any_tiling(metric, data):
     positions = np.flatnonzero(rng.random(n) < 0.6) if data.draw(st.booleans()) else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_TILE_QUERIES", data.draw(st.sampled_from([1, 3, 512])))
-        patch.setattr(module, "_TILE_SCORES", data.draw(st.sampled_from([64, 1 << 20])))
+        patch.setattr(scan, "_TILE_SCORES", data.draw(st.sampled_from([64, 1 << 20])))
         patch.setattr(module, "_MIN_QUERIES", data.draw(st.sampled_from([2, 64])))
         patch.setattr(module, "_EXHAUSTIVE", data.draw(st.sampled_from([0, 4])))
         patch.setattr(module, "_SMALL_WORK", 0)

@@ -19,7 +19,7 @@ from vecsearch.backends._masks import Masks
 from vecsearch.backends._storage import Folder, Manifest
 from vecsearch.backends._table import Snapshot, Table, empty_snapshot
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Capabilities, Hits, Score
-from vecsearch.core import knn
+from vecsearch.core import KernelName, Packed, knn
 from vecsearch.errors import ClosedError, InvalidInputError, StorageError
 from vecsearch.filters import predicate
 
@@ -36,6 +36,12 @@ class SklearnConfig(BackendConfig):
 
     path: str | None = Field(None, description="the folder that save() writes to; none: in memory only")
     threads: int | None = Field(None, ge=1, description="threads of one search; none: as many as the machine has")
+    kernel: KernelName | None = Field(
+        None, description="what proposes candidates: auto, int8, bfloat16 or float32; changes the time, no answer"
+    )
+    packed_bytes: int | None = Field(
+        None, ge=0, description="memory for the packed copy that speeds up searches; none: dim + 20 bytes a row"
+    )
 
 
 class SklearnBackend(Backend[SklearnConfig]):
@@ -65,6 +71,7 @@ class SklearnBackend(Backend[SklearnConfig]):
         self._saved_version: int | None = None
         self._closed = False
         self._masks = Masks()
+        self._packed: tuple[Any, Packed] | None = None
 
     @property
     def client(self) -> NDArray[np.float32] | None:
@@ -125,7 +132,7 @@ class SklearnBackend(Backend[SklearnConfig]):
         table = self._opened()
         snapshot = table.snapshot
         chosen = self._chosen(snapshot, where)
-        search = _Search(snapshot, table.spec.metric, self.config.threads)
+        search = _Search(snapshot, table.spec.metric, self.config, self._packed_rows(table, snapshot))
         hits = search.live(queries, k) if chosen is None else search.among(queries, k, chosen)
         return Hits([distances for distances, _ in hits], [snapshot.take(positions, include) for _, positions in hits])
 
@@ -221,7 +228,19 @@ class SklearnBackend(Backend[SklearnConfig]):
             self._saved_version = snapshot.version
             self._table = Table(self._saved.spec, snapshot)
 
+    def _packed_rows(self, table: Table, snapshot: Snapshot) -> Packed | None:
+        """The packed form that goes with a snapshot: of the same lineage, since compaction renumbers the rows."""
+        known = self._packed
+        if known is not None and known[0] is snapshot.lookup:
+            return known[1]
+        if snapshot.lookup is not table.snapshot.lookup:  # a reader of rows that were compacted meanwhile
+            return None
+        packed = Packed(table.spec.metric, kernel=self.config.kernel, max_bytes=self.config.packed_bytes)
+        self._packed = (snapshot.lookup, packed)
+        return packed
+
     def _forget(self) -> None:
+        self._packed = None
         self._table = self._saved = self._saved_version = None
         self._masks = Masks()
 
@@ -244,9 +263,15 @@ class SklearnBackend(Backend[SklearnConfig]):
 class _Search:
     """Exact search of one snapshot; answers are pairs of distances and positions, a query each."""
 
-    def __init__(self, snapshot: Snapshot, metric: str, threads: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, metric: str, config: SklearnConfig, packed: Packed | None) -> None:
         self._snapshot = snapshot
-        self._settings: dict[str, Any] = {"metric": metric, "norms": snapshot.norms, "threads": threads}
+        self._settings: dict[str, Any] = {
+            "metric": metric,
+            "norms": snapshot.norms,
+            "packed": packed,
+            "kernel": config.kernel,
+            "threads": config.threads,
+        }
 
     def among(self, queries: NDArray[np.float32], k: int, positions: NDArray[np.int64] | None) -> _Pairs:
         """The nearest of the rows at ``positions`` (``None``: of all, dead ones included)."""

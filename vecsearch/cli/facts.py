@@ -7,6 +7,7 @@ import typer
 import vecsearch
 from vecsearch.cli import options, output
 from vecsearch.cli.commands import one_line, say
+from vecsearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from vecsearch.backends.base import Capabilities
@@ -42,9 +43,13 @@ def _text(value: object) -> str:
 
 def backends(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.")] = _SECONDS,
+    core: Annotated[bool, typer.Option("--core", help="What the exact core computes with here.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """List the backends and profiles: what each can do, whether its client is installed, whether it answers."""
+    if core:
+        _core(as_json=as_json)
+        return
     from vecsearch.cli.probe import probe
 
     snapshot = vecsearch.config.snapshot()
@@ -64,6 +69,28 @@ def backends(
     for answer in answers:
         if answer.problem:
             say(f"{answer.name}: {one_line(answer.problem)}")
+
+
+def _core(*, as_json: bool) -> None:
+    from vecsearch.core import Facilities
+
+    try:
+        found = Facilities.here()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if as_json:
+        output.document(found._asdict())
+        return
+    version = found.numkong or "not installed: pip install 'vecsearch[fast]'"
+    output.lines(
+        [
+            f"kernels     {', '.join(found.kernels)} (the first that is of use for a piece of work)",
+            f"available   {', '.join(found.available)}",
+            f"numkong     {version}",
+            f"processor   {', '.join(found.instructions) or 'unknown to vecsearch'}",
+            f"threads     {found.threads}",
+        ]
+    )
 
 
 def _abilities(capabilities: "Capabilities | None") -> list[str]:

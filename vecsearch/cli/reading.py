@@ -1,5 +1,6 @@
 """``search``, ``get``, ``count``, ``duplicates`` and ``unique``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -184,13 +185,16 @@ def duplicates(
         float | None, typer.Option("--fraction", help="This share of the rows, the most alike.", show_default=False)
     ] = None,
     filter_: options.Filter = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Go on from this folder after a stop.", show_default=False)
+    ] = None,
     fmt: options.Rows = None,
     as_json: options.Json = False,
 ) -> None:
     """Find near-duplicates: each row that could go, and the kept row that it is nearest to."""
     form = output.chosen(fmt, as_json=as_json)
     with options.opened(key) as index:
-        found = _part(index, filter_).find_duplicates(thresh, fraction)
+        found = _part(index, filter_).find_duplicates(thresh, fraction, checkpoint=checkpoint)
     columns = found.to_columns()
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     whole = {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecsearch.core.greedy import ranks_of
-from vecsearch.core.kernels import default_kernel
+from vecsearch.core.kernels import Float32Kernel
 from vecsearch.core.metrics import CHUNK, Side, aligned_distances, as_rows, check_metric, unit_rows
 from vecsearch.core.rows import Source, cached_norms, ranges, typical_row
 from vecsearch.core.space import Space
@@ -89,7 +89,7 @@ class _Traversal:
         self._source = source
         self._rank = rank
         self._crew = crew
-        self._space = Space(source.metric, default_kernel(), width, typical_row(source))
+        self._space = Space(source.metric, Float32Kernel(), width, typical_row(source))
         self._size = max(_LEAST_FRONT, _FRONT_ELEMENTS // width)
         self._side = Side(source.rows, source.metric, source.norms)
         self._chosen = np.empty(count, dtype=np.int64)
@@ -164,13 +164,13 @@ class _Traversal:
 
     def _placed_choices(self, since: int) -> Placed:
         norms = self._source.norms_at(self._chosen[since : self._done])
-        return self._space.place(self._chosen_rows[since : self._done], norms)
+        return self._space.block(self._chosen_rows[since : self._done], norms)
 
     def _approach(self, index: Int64, rows: Placed, since: int, choices: Placed | None = None) -> float:
         """Bring ``near`` of some rows up to date with the choices from ``since`` on; returns the margin."""
         choices = self._placed_choices(since) if choices is None else choices
-        scores = np.empty((len(index), choices.size), dtype=np.float32)
-        margin = float(self._space.scores(rows, choices, scores).max())
+        scores, _, margins = self._space.tile(rows, choices, np.empty(len(index) * choices.size, dtype=np.float32))
+        margin = float(margins.max())
         nearest = self._space.half_squares(rows, scores.max(axis=1))
         self._near[index] = np.minimum(self._near[index], nearest)
         self._seen[index] = self._done
@@ -193,7 +193,7 @@ class _Traversal:
             for start in range(*part, step):
                 some = index[start : min(start + step, part[1])]
                 block = np.take(source.rows, some, axis=0, out=buffer[: len(some)], mode="clip")
-                placed = self._space.place(block, source.norms_at(some), buffer[: len(some)])
+                placed = self._space.queries(block, source.norms_at(some), buffer[: len(some)])
                 margin = max(margin, self._approach(some, placed, since, choices))
                 self._crew.tick(0)
             return margin
@@ -217,7 +217,7 @@ class _Traversal:
             changed = True
         if changed or self._front_rows is None:
             rows = np.take(self._source.rows, self._front, axis=0)
-            self._front_rows = self._space.place(rows, self._source.norms_at(self._front), rows)
+            self._front_rows = self._space.queries(rows, self._source.norms_at(self._front), rows)
 
     def _cut(self, near: Float64, highest: float) -> float:
         """A value that the ``size`` highest reach; where more are equal, it may be more."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Float32 = NDArray[np.float32]
     Float64 = NDArray[np.float64]
     Int64 = NDArray[np.int64]
+    Int32 = NDArray[np.int32]
+    Int8 = NDArray[np.int8]
 
 Metric = Literal["cosine", "euclidean", "dotproduct"]
 METRICS: tuple[Metric, ...] = get_args(Metric)

@@ -2,165 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vecsearch.core.kernels import default_kernel
-from vecsearch.core.metrics import Side, as_rows, check_metric, check_norms, norms_of
-from vecsearch.core.rows import BLOCK_ELEMENTS, Source, cached_norms, ranges
-from vecsearch.core.shortlist import Shortlist, capacity
-from vecsearch.core.space import Space
-from vecsearch.core.threads import Crew
+from vecsearch.core.metrics import as_rows, check_metric
+from vecsearch.core.rows import Source, cached_norms
+from vecsearch.core.search import Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vecsearch.core.metrics import Float32, Float64, Int64, Metric
-    from vecsearch.core.space import Placed
+    from vecsearch.core.metrics import Int64, Metric
+    from vecsearch.core.packed import Packed
     from vecsearch.core.threads import Progress
-
-_TILE_QUERIES = 1024
-_TILE_SCORES = 1 << 20  # 4 MiB of scores; square tiles make the fastest products
-_MIN_QUERIES = 64  # a thread gets at least so many queries, or a share of the rows instead
-_SHORTLIST_BYTES = 24 << 20  # of all threads together
-_EXHAUSTIVE = 4  # from k = n / 4 on, finding candidates costs more than it saves
-_SMALL_WORK = 1 << 22  # multiplications below which starting threads costs more than it saves
-
-
-class _Job(NamedTuple):
-    """A range of queries against a range of places."""
-
-    first_query: int
-    last_query: int
-    start: int
-    stop: int
-
-
-class Search:
-    """The k nearest of fixed queries in any `Source`.
-
-    Args:
-        queries: float32 (q, d), checked.
-        k: at least 1.
-        metric: the metric.
-
-    Raises:
-        ValueError: ``k`` below 1, or under cosine a zero query.
-
-    """
-
-    def __init__(self, queries: Float32, k: int, metric: Metric) -> None:
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        self.k = k
-        self.metric: Metric = metric
-        self._queries = np.ascontiguousarray(queries)
-        self._norms = norms_of(self._queries)
-        try:
-            check_norms(self._norms, metric)
-        except ValueError as error:
-            raise ValueError(f"queries: {error}") from None
-        self._side = Side(self._queries, metric, self._norms, ready=True)
-        width = queries.shape[1]
-        centre = None
-        if metric == "euclidean" and len(queries) >= _MIN_QUERIES // 4:
-            centre = queries.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self._space = Space(metric, default_kernel(), width, centre)
-
-    def crew(self, source: Source, threads: int | None, progress: Progress | None) -> Crew:
-        """The threads for one `run`: one where the work is small."""
-        small = len(self._queries) * len(source) * source.rows.shape[1] < _SMALL_WORK
-        crew = Crew(threads, progress, len(self._queries) * len(source))
-        if small:
-            crew.threads = 1
-        return crew
-
-    def run(self, source: Source, crew: Crew, worst: Float64 | None = None) -> tuple[Float64, Int64]:
-        """Distances and places (q, k') by (distance, place), k' the smaller of k and the rows.
-
-        Args:
-            source: the rows.
-            crew: the threads, entered.
-            worst: float64 (q,), distances beyond which nothing is wanted; what is missing is (inf, -1).
-
-        """
-        count, total, k = len(self._queries), len(source), min(self.k, len(source))
-        distances = np.full((count, k), np.inf)
-        places = np.full((count, k), -1, dtype=np.int64)
-        if not count or not total:
-            return distances, places
-        if worst is None and k * _EXHAUSTIVE >= total:
-            self._run_exhaustive(source, crew, distances, places)
-            return distances, places
-        jobs = self._jobs(total, k, crew.threads)
-        if jobs[0].first_query != jobs[-1].first_query:
-            source.measure(crew)
-        results = crew.run(lambda job: self._scan(job, source, k, crew, worst), jobs)
-        for at in {job.first_query: job for job in jobs}.values():
-            found = [result for job, result in zip(jobs, results, strict=True) if job.first_query == at.first_query]
-            # Ranges of places ascend, and the sort is stable: equal distances stay in the order of their places.
-            near, where = (np.hstack(parts) for parts in zip(*found, strict=True))
-            if len(found) > 1:
-                best = np.argsort(near, axis=1, kind="stable")[:, :k]
-                near, where = np.take_along_axis(near, best, axis=1), np.take_along_axis(where, best, axis=1)
-            distances[at.first_query : at.last_query] = near
-            places[at.first_query : at.last_query] = where
-        return distances, places
-
-    def _jobs(self, total: int, k: int, threads: int) -> list[_Job]:
-        """Tiles of queries against all rows; with few queries, all of them against shares of the rows."""
-        count = len(self._queries)
-        most = min(_TILE_QUERIES, max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads)))
-        if count < _MIN_QUERIES * threads and count <= most:
-            return [_Job(0, count, *part) for part in ranges(total, threads)]
-        tiles = -(-count // most)
-        return [_Job(*part, 0, total) for part in ranges(count, -(-tiles // threads) * threads)]
-
-    def _scan(self, job: _Job, source: Source, k: int, crew: Crew, worst: Float64 | None) -> tuple[Float64, Int64]:
-        count, width = job.last_query - job.first_query, source.rows.shape[1]
-        step = min(max(64, min(BLOCK_ELEMENTS // width, _TILE_SCORES // count, 1 << 14)), job.stop - job.start)
-        queries, shortlist = self._tile(job, source, k, worst)
-        gathered = np.empty((step if source.positions is not None else 0, width), dtype=np.float32)
-        copied = np.empty((step, width), dtype=np.float32)
-        scores_buffer = np.empty(count * step, dtype=np.float32)
-        for start in range(job.start, job.stop, step):
-            stop = min(start + step, job.stop)
-            block, norms = source.block(start, stop, gathered)
-            placed = self._space.place(block, norms, copied[: stop - start], queries=count)
-            size = count * placed.size
-            scores = scores_buffer[:size].reshape(count, placed.size)
-            margin = self._space.scores(queries, placed, scores)
-            shortlist.offer(scores, margin, start)
-            crew.tick(size)
-        return shortlist.finish()
-
-    def _tile(self, job: _Job, source: Source, k: int, worst: Float64 | None) -> tuple[Placed, Shortlist]:
-        part = slice(job.first_query, job.last_query)
-        queries = self._space.place(self._queries[part], self._norms[part])
-
-        def exact(query: Int64, places: Int64) -> Float64:
-            return source.distances(self._side, query + job.first_query, places)
-
-        floor = None if worst is None else self._space.target(queries, worst[part])
-        return queries, Shortlist(self._space, queries, k, exact, floor)
-
-    def _run_exhaustive(self, source: Source, crew: Crew, distances: Float64, places: Int64) -> None:
-        """Every pair distance, a query at a time: nothing is left to propose when most rows are wanted."""
-        total, k = len(source), distances.shape[1]
-        source.measure(crew)
-        every = np.arange(total)
-
-        def rank(query: int) -> None:
-            near = np.empty(total)
-            for start in range(0, total, 1 << 14):
-                part = every[start : start + (1 << 14)]
-                near[start : start + len(part)] = source.distances(self._side, np.full(len(part), query), part)
-                crew.tick(len(part))
-            best = np.argsort(near, kind="stable")[:k]
-            distances[query], places[query] = near[best], best
-
-        crew.run(rank, range(len(distances)))
 
 
 def _check_positions(positions: NDArray[np.int64] | None, count: int) -> Int64 | None:
@@ -183,6 +38,8 @@ def knn(
     *,
     positions: NDArray[np.int64] | None = None,
     norms: NDArray[np.float64] | None = None,
+    packed: Packed | None = None,
+    kernel: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -195,7 +52,10 @@ def knn(
         metric: "cosine", "euclidean" or "dotproduct".
         positions: int (p,), ascending: only these rows are considered.
         norms: float64 (n,), what `row_norms` gives for ``rows``, if it is at hand.
-        threads: how many; the usable cores by default.
+        packed: the packed form of these rows, made for this metric; not used where ``positions`` are given.
+        kernel: what proposes the candidates: "int8", "bfloat16", "float32", or "auto" for the fastest that is here.
+            It changes the time and nothing else. None: the environment variable ``VECSEARCH_KERNEL``, else "auto".
+        threads: how many; ``VECSEARCH_THREADS`` or the usable cores by default.
         progress: called with (done, total) in the calling thread.
 
     Returns:
@@ -204,16 +64,19 @@ def knn(
 
     Raises:
         TypeError: not float32.
-        ValueError: shapes that do not match, k below 1, positions that do not ascend, or under cosine a zero row.
+        ValueError: shapes that do not match, k below 1, positions that do not ascend, a kernel that is not available,
+            or under cosine a zero row.
 
     """
     check_metric(metric)
     rows = as_rows(rows)
     queries = as_rows(queries, "queries", rows.shape[1])
-    search = Search(queries, k, metric)
+    if packed is not None and packed.metric != metric:
+        raise ValueError(f"packed is for {packed.metric}, not {metric}")
+    search = Search(queries, k, metric, kernel)
     source = Source(rows, metric, _check_positions(positions, len(rows)), cached_norms(norms, len(rows)))
     with search.crew(source, threads, progress) as crew:
-        distances, places = search.run(source, crew)
+        distances, places = search.run(source, crew, packed=packed if positions is None else None)
     return distances, source.positions_of(places)
 
 

@@ -69,6 +69,22 @@ class Source:
         check_norms(norms, self.metric, start)
         return block, norms
 
+    def take(self, places: Int64, buffer: Float32) -> tuple[Float32, Float64]:
+        """Copies of the rows at any places, in ``buffer``, and their norms."""
+        positions = places if self.positions is None else self.positions[places]
+        block = np.take(self.rows, positions, axis=0, out=buffer[: len(places)], mode="clip")
+        return block, norms_of(block) if self.norms is None else self.norms[places]
+
+    def learn(self, start: int, stop: int, norms: Float64) -> None:
+        """Keep the norms of a range of places that somebody found on the way."""
+        if self.norms is None and stop - start == len(self):
+            self._keep(norms)
+
+    def _keep(self, norms: Float64) -> None:
+        self.norms = norms
+        if self.positions is None:
+            self._side = Side(self.rows, self.metric, norms)
+
     def measure(self, crew: Crew) -> None:
         """Find all norms once, for passes over the rows that would each find them again."""
         if self.norms is not None:
@@ -84,9 +100,7 @@ class Source:
                 crew.tick(0)
 
         crew.run(fill, ranges(len(self), crew.threads))
-        self.norms = norms
-        if self.positions is None:
-            self._side = Side(self.rows, self.metric, norms)
+        self._keep(norms)
 
     def distances(self, queries: Side, query: Int64, places: Int64) -> Float64:
         """Pair distances of aligned queries and places."""

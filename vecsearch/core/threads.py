@@ -26,11 +26,23 @@ Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+VARIABLE = "VECSEARCH_THREADS"
+"""The environment variable that says how many threads a call uses that names no number."""
 _POLL = 0.1  # seconds between two reports of progress
 
 
 def usable_cores() -> int:
-    """The number of cores this process may run on."""
+    """The number of cores this process may use: what ``VECSEARCH_THREADS`` says, else those it may run on.
+
+    Raises:
+        ValueError: the variable is no whole number of at least 1.
+
+    """
+    asked = os.environ.get(VARIABLE)
+    if asked:
+        if not asked.isdecimal() or not int(asked):
+            raise ValueError(f"{VARIABLE}={asked!r}: must be a whole number of at least 1")
+        return int(asked)
     try:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # not on macOS and Windows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from vecsearch.core.metrics import Float32
+    from vecsearch.core.metrics import Float32, Float64
 
 _UNIT_ROUNDOFF = 2.0**-24
 _FEW = 48  # with fewer queries OpenBLAS is a third faster when the rows are the left factor
@@ -27,14 +27,27 @@ class Float32Kernel:
     """One sgemm a tile."""
 
     name = "float32"
+    dtype = np.float32
 
     def available(self) -> bool:
         """True: it needs numpy alone."""
         return True
 
-    def prepare(self, rows: Float32) -> Float32:
+    def worth(self, queries: int, width: int) -> bool:
+        """True: there is nothing after it."""
+        del queries, width
+        return True
+
+    def left(self, rows: Float32) -> Float32:
         """The rows themselves."""
         return rows
+
+    right = left
+
+    def unit(self, queries: Float32, block: Float32) -> float:
+        """1: these are inner products."""
+        del queries, block
+        return 1.0
 
     def scores(self, queries: Float32, block: Float32, out: Float32) -> None:
         """``queries @ block.T`` into ``out``."""
@@ -46,7 +59,7 @@ class Float32Kernel:
             else:
                 np.matmul(queries, block.T, out=out)
 
-    def error(self, queries: Float32, block: Float32) -> float:
+    def error(self, queries: Float32, block: Float32, lengths: Float64 | float, reach: float) -> Float64 | float:
         """The bound of d operations."""
         del block
-        return accumulation_bound(queries.shape[1])
+        return accumulation_bound(queries.shape[1]) * lengths * reach
