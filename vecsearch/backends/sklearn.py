@@ -19,8 +19,8 @@ from vecsearch.backends._masks import Masks
 from vecsearch.backends._storage import Folder, Manifest
 from vecsearch.backends._table import Snapshot, Table, empty_snapshot
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Capabilities, Hits, Score
-from vecsearch.core import KernelName, Packed, knn
-from vecsearch.errors import ClosedError, InvalidInputError, StorageError
+from vecsearch.core import KernelName, Packed, kernel_chain, knn
+from vecsearch.errors import ClosedError, ConfigError, InvalidInputError, StorageError
 from vecsearch.filters import predicate
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class SklearnBackend(Backend[SklearnConfig]):
 
     def __init__(self, config: SklearnConfig) -> None:
         super().__init__(config)
+        try:
+            kernel_chain(config.kernel)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
         self._folder = None if config.path is None else Folder(Path(config.path).expanduser())
         self._lock = threading.RLock()  # over what follows; the rows have their own
         self._table: Table | None = None

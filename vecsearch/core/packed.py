@@ -78,8 +78,8 @@ class Stretch:
         packed_rows: int = sum(block.placed.operand.operand.nbytes for block in self.blocks)
         return packed_rows + self.places.nbytes
 
-    def tile(self, queries: Placed, first: int, last: int) -> tuple[Tile, Int64]:
-        """Float32 scores of few queries and the rows of some blocks at once, and the places of the rows.
+    def tile(self, queries: Placed, first: int, last: int, crew: Crew) -> tuple[Tile, Int64]:
+        """Float32 scores of few queries and the rows of some blocks at once, on all threads; the places of the rows.
 
         One selection for a hundred blocks: with one query it costs more than the scores of a block do.
         """
@@ -89,25 +89,25 @@ class Stretch:
         margin = self.space.margin(queries, Placed(worst, len(places), 1.0, reach, None, self._stretch))
         if not np.isfinite(margin).all():
             return Tile(np.zeros((queries.size, len(places)), dtype=np.float32), 1.0, margin), places
-        scores = self._scores(queries, first, last)
+        scores = np.empty((queries.size, len(places)), dtype=np.float32)
+        parts = [(first + start, first + stop) for start, stop in ranges(last - first, crew.threads)]
+        crew.split(lambda part: self._score(queries, first, part, scores), parts)
         # Four roundings of a score: its whole number, the unit, the product, the term.
-        margin += 2.0**-21 * (np.abs(scores).max(axis=1) + reach * reach)
+        margin += 2.0**-21 * (2 * np.asarray(queries.lengths) * reach + reach * reach)
         return Tile(scores, 1.0, margin), places
 
-    def _scores(self, queries: Placed, first: int, last: int) -> Float32:
-        blocks, offsets = self.blocks[first:last], self._offsets[first : last + 1] - self._offsets[first]
-        count, size = queries.size, int(offsets[-1])
-        raw = np.empty(count * size, dtype=np.int32)
+    def _score(self, queries: Placed, origin: int, part: tuple[int, int], scores: Float32) -> None:
+        blocks, offsets = self.blocks[slice(*part)], self._offsets[part[0] : part[1] + 1] - self._offsets[part[0]]
+        count, shift = queries.size, int(self._offsets[part[0]] - self._offsets[origin])
+        raw = np.empty(count * int(offsets[-1]), dtype=np.int32)
         numkong.products(queries.operand.operand, [block.placed.operand.operand for block in blocks], raw)
-        scores = np.empty((count, size), dtype=np.float32)
-        units = (queries.operand.step * self._steps[first:last]).astype(np.float32)
+        units = (queries.operand.step * self._steps[slice(*part)]).astype(np.float32)
         for unit, block, start, stop in zip(units, blocks, offsets, offsets[1:], strict=False):
-            part = scores[:, start:stop]
+            some = scores[:, shift + start : shift + stop]
             whole = raw[count * start : count * stop].reshape(count, -1)
-            np.multiply(whole, unit, out=part, casting="same_kind", dtype=np.float32)
+            np.multiply(whole, unit, out=some, casting="same_kind", dtype=np.float32)
             if self.space.metric == "euclidean":
-                part -= (0.5 * np.square(block.placed.lengths)).astype(np.float32)
-        return scores
+                some -= (0.5 * np.square(block.placed.lengths)).astype(np.float32)
 
 
 def pack(source: Source, space: Space, start: int, stop: int, crew: Crew) -> Stretch:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vecsearch.core.threads import Crew
 
 _TILE_SCORES = 1 << 20  # 4 MiB of scores; square tiles make the fastest products
-_FEW_QUERIES = 64  # so few meet several blocks at once
+FEW_QUERIES = 64  # so few meet several packed blocks at once, on all threads, and are searched in one scan
 _MOST_PASSING = 64  # where more than one score in so many passes, a finer kernel is cheaper than pair distances
 _PATIENCE = 4  # tiles in a row for which a kernel was of no use, before it is given up
 
@@ -51,6 +51,7 @@ class Scan:
         share: what is searched.
         centre: of the spaces, under euclidean.
         worst: float64 (all queries,), distances beyond which nothing is wanted.
+        alone: it is the only scan, and may use all threads. (Several that waited for the same threads would for ever.)
 
     """
 
@@ -63,12 +64,15 @@ class Scan:
         share: Share,
         centre: Float32 | None,
         worst: Float64 | None,
+        *,
+        alone: bool,
     ) -> None:
         self.queries = share.queries
         self._share = share
         self._source = source
         self._crew = crew
         self._k = k
+        self._together = alone and len(share.queries) <= FEW_QUERIES
         self._rows = search.queries[share.queries]
         self._norms = search.norms[share.queries]
         width = self._rows.shape[1]
@@ -111,7 +115,7 @@ class Scan:
     def _read_packed(self, stretch: Stretch) -> None:
         count = len(self._rows)
         first, stop = self._share.within(0, len(stretch.blocks))
-        step = max(1, _TILE_SCORES // (count * stretch.block_rows)) if count <= _FEW_QUERIES else 1
+        step = max(1, _TILE_SCORES // (count * stretch.block_rows)) if self._together else 1
         for start in range(first, stop, step):
             blocks = stretch.blocks[start : min(start + step, stop)]
             if self._useless[Int8Kernel.name] >= _PATIENCE or not self._offer_packed(stretch, start, blocks):
@@ -123,8 +127,8 @@ class Scan:
         if Int8Kernel.name not in self._left:
             self._left[Int8Kernel.name] = stretch.space.queries(self._rows, self._norms)
         queries = self._left[Int8Kernel.name]
-        if len(blocks) > 1:
-            tile, places = stretch.tile(queries, start, start + len(blocks))
+        if self._together:
+            tile, places = stretch.tile(queries, start, start + len(blocks), self._crew)
         else:
             places = blocks[0].places
             tile = stretch.space.tile(queries, blocks[0].placed, self._scratch_for(len(places)))

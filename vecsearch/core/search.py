@@ -11,7 +11,7 @@ from vecsearch.core.kernels.int8 import Int8Kernel
 from vecsearch.core.metrics import Side, check_norms, norms_of
 from vecsearch.core.packed import STRETCH_ELEMENTS, Stretch, pack, packing_space, stretches
 from vecsearch.core.rows import ranges
-from vecsearch.core.scan import Scan, Share
+from vecsearch.core.scan import FEW_QUERIES, Scan, Share
 from vecsearch.core.shortlist import capacity, nearest_first
 from vecsearch.core.threads import Crew
 
@@ -92,14 +92,15 @@ class Search:
             return distances, places
         space, ready = (None, ()) if packed is None else packed.follow(source, crew, count)
         to_pack = space is None and self._worth_packing(source)
-        shares = self._shares(k, crew.threads, by_peak=bool(ready) or to_pack)
+        shares = self._shares(k, crew.threads, by_peak=bool(ready) or to_pack, together=bool(ready))
         one_stretch = len(source) * source.rows.shape[1] <= STRETCH_ELEMENTS
         if len(shares) > 1 and not (to_pack and one_stretch):
             source.measure(crew)  # several passes over the rows would each find the norms again
         if to_pack:
             space = packing_space(source)
         centre = self._centre() if space is None else space.centre
-        scans = [Scan(self, source, crew, k, share, centre, worst) for share in shares]
+        alone = len(shares) == 1
+        scans = [Scan(self, source, crew, k, share, centre, worst, alone=alone) for share in shares]
         for part in self._parts(source, crew, ready, space if to_pack else None):
             crew.run(lambda scan, part=part: scan.read(part), scans)  # type: ignore[misc]
         results = crew.run(Scan.finish, scans)
@@ -114,8 +115,11 @@ class Search:
         enough = queries >= _PACK_QUERIES and len(source) >= _PACK_ROWS
         return enough and kernel.name == Int8Kernel.name and kernel.worth(queries, source.rows.shape[1])
 
-    def _shares(self, k: int, threads: int, *, by_peak: bool) -> list[Share]:
-        """Tiles of queries against all rows; with few queries, all of them against shares of the rows."""
+    def _shares(self, k: int, threads: int, *, by_peak: bool, together: bool) -> list[Share]:
+        """Tiles of queries against all rows; with few queries, all of them against shares of the rows.
+
+        ``together``: few queries are one share, since packed blocks are scored on all threads at once.
+        """
         count = len(self.queries)
         order = np.arange(count)
         if by_peak:  # queries of one tile share a step, as the rows of a block do
@@ -124,6 +128,8 @@ class Search:
         most = min(
             _PACKED_QUERIES if by_peak else _TILE_QUERIES, max(1, _SHORTLIST_BYTES // (12 * capacity(k) * threads))
         )
+        if together and count <= min(FEW_QUERIES, most):
+            return [Share(order, 0, 1)]
         if count < _MIN_QUERIES * threads and count <= most:
             return [Share(order, number, threads) for number in range(threads)]
         tiles = -(-count // most)

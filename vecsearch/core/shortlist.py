@@ -96,7 +96,10 @@ class Shortlist:
             np.maximum(self._floor, reached - margin, out=self._floor)
             self._seeded = True
         least = raw_bound(raw.dtype, (self._floor - margin) / unit)
-        least[self._last < (places if isinstance(places, int) else places.min())] = _above_all(raw.dtype)
+        closed = np.flatnonzero(self._last < _LAST)
+        if closed.size:
+            nothing_new = self._last[closed] < (places if isinstance(places, int) else places.min())
+            least[closed[nothing_new]] = _above_all(raw.dtype)
         if not self._sparse:
             hits = np.flatnonzero(raw >= least[:, None])
         else:  # the best score of a run of columns is cheaper to find than all hits, and few runs have any

@@ -159,6 +159,14 @@ class Crew:
             self.report()
         return [future.result() for future in futures]
 
+    def split(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """As `run`, for short work, as many items as threads: the calling thread does one of them itself."""
+        if self.threads == 1 or len(items) <= 1:
+            return [work(item) for item in items]
+        futures = [self._submit(work, item) for item in items[1:]]
+        first = work(items[0])
+        return [first, *(future.result() for future in futures)]
+
     def stream(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of the items, computed only a little ahead of whoever takes them."""
         if self.threads == 1:
