@@ -10,7 +10,7 @@ from vecsearch import pair_file
 from vecsearch.errors import InvalidInputError
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -33,7 +33,7 @@ def stopper(after):
     def report(done, total):
         calls.append((done, total))
         if len(calls) == after:
-            raise Stopped
+            raise StoppedError
 
     return report
 
@@ -44,7 +44,7 @@ def test_it_goes_on_where_it_was_stopped(index, tmp_path, monkeypatch, seconds):
     whole = index.find_duplicates(0.02, progress=False)
     assert len(whole.duplicate_ids) > 900
     folder = tmp_path / "pairs"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         index.find_duplicates(0.02, checkpoint=folder, progress=stopper(3))
     marked = json.loads((folder / "state.json").read_text())["compared"]
     assert marked > 0
@@ -59,7 +59,7 @@ def test_it_goes_on_where_it_was_stopped(index, tmp_path, monkeypatch, seconds):
 
 def test_what_was_not_marked_is_found_again(index, tmp_path, monkeypatch):
     monkeypatch.setattr(pair_file, "_SECONDS", 0.0)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         index.find_duplicates(0.02, checkpoint=tmp_path, progress=stopper(4))
     with (tmp_path / "pairs.bin").open("ab") as file:
         file.write(b"cut in the middle of a wri")
@@ -70,7 +70,7 @@ def test_what_was_not_marked_is_found_again(index, tmp_path, monkeypatch):
 def test_what_does_not_belong_is_refused(index, rows, tmp_path):
     with pytest.raises(InvalidInputError, match="goes with thresh"):
         index.find_duplicates(fraction=0.1, checkpoint=tmp_path)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         index.find_duplicates(0.02, checkpoint=tmp_path / "pairs", progress=stopper(3))
     with pytest.raises(InvalidInputError, match="begun with another thresh"):
         index.find_duplicates(0.03, checkpoint=tmp_path / "pairs", progress=False)
