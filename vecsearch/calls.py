@@ -82,12 +82,13 @@ class Engine:
         self._lock: Any = contextlib.nullcontext() if backend.capabilities.thread_safe else threading.RLock()
         self._closed = False
         self._set(spec)
+        self.check_params(self.config.search_params)
 
     def _set(self, spec: Spec | None) -> None:
         self.spec = self.backend.spec = spec
         self.capabilities: Capabilities = self.backend.capabilities
         patches, ours = (spec.patches, spec.ours) if spec else (False, True)
-        self.codec = Codec(self.capabilities, patches=patches, ours=ours)
+        self.codec = Codec(self.capabilities, patches=patches, ours=ours, metric=spec.metric if spec else None)
         self.batch_rows = min(self.capabilities.batch_rows, self.config.batch_rows or self.capabilities.batch_rows)
 
     # ---- the border itself
@@ -238,25 +239,30 @@ class Engine:
         exact: bool,
         params: Mapping[str, Any],
     ) -> list[tuple[Records, NDArray[np.float64]]]:
-        """The engine's nearest rows of each query, in distances, in its own order."""
-        hits = self.call(
-            "search",
-            self.backend.search,
-            queries,
-            k,
-            where,
-            include=self._parts(parts),
-            exact=exact,
-            params={**self.config.search_params, **params},
-        )
-        if len(hits.rows) != len(queries):
-            raise BackendError(f"{self.name}: search: {len(hits.rows)} answers to {len(queries)} queries")
+        """The engine's nearest rows of each query, in distances, in its own order; as many calls as it takes."""
         assert self.spec is not None  # noqa: S101  a search comes after the creation
         score = self.capabilities.metrics[self.spec.metric]
-        return [
-            (self._decode(rows, parts), distances(np.asarray(scores, dtype=np.float64), score, self.spec.metric))
-            for rows, scores in zip(hits.rows, hits.scores, strict=True)
-        ]
+        asked = {"include": self._parts(parts), "exact": exact, "params": {**self.config.search_params, **params}}
+        size = self._queries_a_call(queries, k)
+        answers = []
+        for start in range(0, len(queries), size):
+            piece = queries[start : start + size]
+            hits = self.call("search", self.backend.search, piece, k, where, **asked)
+            if len(hits.rows) != len(piece):
+                raise BackendError(f"{self.name}: search: {len(hits.rows)} answers to {len(piece)} queries")
+            answers += [
+                (self._decode(rows, parts), distances(np.asarray(scores, dtype=np.float64), score, self.spec.metric))
+                for rows, scores in zip(hits.rows, hits.scores, strict=True)
+            ]
+        return answers
+
+    def _queries_a_call(self, queries: NDArray[np.float32], k: int) -> int:
+        """How many queries one search carries; at least one, whatever ``k`` is."""
+        hits, carried = self.capabilities.max_hits, self.capabilities.batch_bytes
+        sizes = [len(queries)]
+        sizes += [hits // k] if hits is not None else []
+        sizes += [carried // (4 * queries.shape[1])] if carried is not None else []
+        return max(1, min(sizes))
 
     def scan(
         self, parts: frozenset[Part], where: Where | None = None, batch_rows: int | None = None
@@ -318,7 +324,7 @@ class Engine:
         return params or {}
 
     def _parts(self, parts: frozenset[Part]) -> frozenset[Part]:
-        needs = self.codec.needs_fields or ("vectors" in parts and not self.capabilities.keeps_norms)
+        needs = self.codec.needs_fields or ("vectors" in parts and self.codec.keeps_norms_apart)
         return parts | METADATA if needs else parts
 
     def _decode(self, rows: Any, parts: frozenset[Part]) -> Records:

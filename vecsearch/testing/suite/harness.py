@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecsearch
-from vecsearch import filters, registry
+from vecsearch import filters, naming, registry
 from vecsearch.backends.base import METRICS, Backend, Capabilities, Metric
 from vecsearch.errors import UnsupportedError
 from vecsearch.testing.suite import data
@@ -100,6 +100,11 @@ class Harness:
         """A metric under which a vector's length counts, if there is one."""
         return "euclidean" if "euclidean" in self.capabilities.metrics else self.metric
 
+    def named(self, name: str) -> str:
+        """An index's name like ``name`` that the backend takes."""
+        rule = self.capabilities.index_names
+        return name if rule is None else naming.fitted(name, rule)
+
     def new_settings(self) -> dict[str, Any]:
         """The settings of one more index."""
         folder = next(self._folders)
@@ -178,9 +183,7 @@ class Harness:
         normal = filters.normal_form(filter_)
         if isinstance(normal, filters.Constant):
             return not ids or not normal.value or primitive in caps.filters_in
-        needed = filters.operators(normal)
-        if "exists" not in caps.filter_operators and "list" in caps.metadata_types:
-            needed = frozenset("contains" if op == "exists" else op for op in needed)
+        needed = frozenset(op for leaf in filters.conditions(normal) for op in _needed(leaf, caps))
         integers = [
             value
             for leaf in filters.conditions(normal)
@@ -253,7 +256,7 @@ class Harness:
         assert (found.label_ids is None) == (labels is None)
         if labels is not None:
             assert cast("Any", found.label_ids).tolist() == list(labels)
-        allowed = 0 if self.capabilities.keeps_norms else 2
+        allowed = 2 if self.capabilities.normalises else 0
         worst = data.ulps(found.embeddings, vectors)
         assert worst <= allowed, f"vectors differ by {worst} units in the last place"
 
@@ -263,6 +266,20 @@ class Harness:
         if self.capabilities.id_form == "uuid":
             return {fields["_vs_id"]: (vector, fields) for vector, fields in rows.values()}
         return dict(rows)
+
+
+def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
+    """The operators that a condition comes to: where fields or kinds are kept beside the row, they are asked for."""
+    loose = bool(caps.filter_operators - caps.strict_operators)
+    tagged = "list" in caps.metadata_types and (loose or "exists" not in caps.filter_operators)
+    complement = {"not"} if leaf.negated else set()
+    if leaf.op == "exists":
+        return complement | {"contains" if tagged else "exists"}
+    if not loose or (leaf.op in caps.strict_operators and not leaf.negated):
+        return complement | {leaf.op}
+    if not tagged:
+        return {"the kinds of values"}
+    return {"contains", *complement, filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op}
 
 
 def _discard(index: SimilarityIndex) -> None:
