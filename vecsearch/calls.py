@@ -98,17 +98,19 @@ class Engine:
 
         Every primitive may be repeated: upsert and delete are idempotent.
         """
+        started = time.monotonic()
         try:
             return self.call_once(operation, function, *arguments, **named)
         except ConnectionFailedError as error:
-            if self._closed:
+            left = self.config.timeout - (time.monotonic() - started)
+            if self._closed or left <= 0:
                 raise
-            logger.info("%s; trying again for %g s", error, self.config.timeout)
+            logger.info("%s; trying again for %g s", error, left)
         # Imported here: a call that succeeds pays nothing for the retry library.
         from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
 
         retrying = Retrying(
-            stop=stop_before_delay(self.config.timeout),
+            stop=stop_before_delay(left),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             retry=retry_if_exception_type(ConnectionFailedError),
             reraise=True,
@@ -135,7 +137,7 @@ class Engine:
 
     def _fault(self, error: Exception) -> Fault | None:
         matches = [(len(kind.__mro__), fault) for kind, fault in self.backend.errors.items() if isinstance(error, kind)]
-        return max(matches)[1] if matches else None
+        return max(matches)[1] if matches else self.backend.fault(error)
 
     def _translated(self, error: Exception, fault: Fault | None, operation: str) -> BackendError:
         kind = _ERRORS[fault] if fault else BackendError

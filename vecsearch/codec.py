@@ -42,6 +42,7 @@ _NORM = "_vs_norm"
 _UTC = "__utc"
 _KEPT = "__kept"
 MAX_INT64 = 2**63 - 1
+_ORDERS = frozenset({"lt", "lte", "gt", "gte"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("6f1d6a1e-6f0e-5d52-9f0c-3d1d4f2f2b7a")
 
@@ -87,6 +88,7 @@ class Codec:
     ) -> None:
         self._types = capabilities.metadata_types
         self._max_int = capabilities.max_int
+        self._orders_texts = capabilities.orders_texts
         self._uuid = capabilities.id_form == "uuid" and ours
         self._patches = patches
         self._ours = ours
@@ -205,7 +207,7 @@ class Codec:
             present = self._exists(leaf.field)
             return filters.Not(present) if leaf.negated else present
         asked = self._compared(leaf)
-        if leaf.field == SAMPLE or not self._loose or not (leaf.negated or leaf.op in self._loose):
+        if leaf.field == SAMPLE or not (leaf.op in self._loose or (leaf.negated and "not" in self._loose)):
             return asked
         if not (self._tags_kinds and self._ours):
             raise UnsupportedError(
@@ -230,9 +232,11 @@ class Codec:
 
     def _compared(self, leaf: Condition) -> Condition:
         """A comparison in the engine's fields and values."""
-        if leaf.field == SAMPLE or self._keeps_all:
+        if leaf.field == SAMPLE:
             return leaf
         self._refuse_kind(leaf)
+        if not self._orders_texts and leaf.op in _ORDERS and isinstance(leaf.value, str):
+            raise UnsupportedError("this engine does not compare texts by order")
         held = leaf
         if "datetime" not in self._types and isinstance(leaf.members[0], datetime):
             moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))

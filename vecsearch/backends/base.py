@@ -123,9 +123,12 @@ class Capabilities:
     strict_operators: frozenset[str] = FILTER_OPERATORS
     """Which filter operators are false on a row without the field, and on a value of another kind?
 
-    Where one of ``filter_operators`` is not, the kinds of a row's values are kept beside it, and asked for where the
-    answer depends on them. Then no condition but ``contains`` reaches the engine negated.
+    ``"not"``: is the complement of those the plain one, true on such rows? Where one of ``filter_operators`` is not
+    strict, the kinds of a row's values are kept beside it, and asked for where the answer depends on them. Where
+    ``"not"`` is not, no condition but ``contains`` reaches the engine negated.
     """
+    orders_texts: bool = True
+    """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
     filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
     """Which primitives take a ``where``?"""
     max_k: int | None = None
@@ -229,7 +232,7 @@ class Backend(ABC, Generic[C]):
     neither keeps an object that it was given, nor gives out one that it keeps.
 
     Raise the client's own exceptions: ``errors`` says what each means, and the caller in front retries, translates and
-    names the operation. The most derived class in ``errors`` wins.
+    names the operation. The most derived class in ``errors`` wins; where no class says enough, ``fault`` does.
     """
 
     name: ClassVar[str]
@@ -245,6 +248,11 @@ class Backend(ABC, Generic[C]):
 
     def __init__(self, config: C) -> None:
         self.config = config
+
+    def fault(self, error: Exception) -> Fault | None:
+        """What an exception means whose class is not in ``errors``, by its status or its text; ``None``: a failure."""
+        del error
+        return None
 
     @property
     def client(self) -> Any:

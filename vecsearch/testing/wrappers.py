@@ -57,6 +57,10 @@ class WrappedBackend(Backend[BackendConfig]):
         if not self._own_capabilities:
             self.capabilities = self.inner.capabilities
 
+    def fault(self, error: Exception) -> Fault | None:
+        """Pass on."""
+        return self.inner.fault(error)
+
     @property
     def client(self) -> Any:
         """The client of the backend within."""

@@ -212,6 +212,27 @@ class CapabilityTests(Harness):
             negated = {leaf.op for tree in asked for leaf in filters.conditions(tree) if leaf.negated}
             assert negated == {"contains"}
 
+    def test_texts_that_cannot_be_compared_by_order(self) -> None:
+        """Without ``orders_texts`` such a condition is refused or answered by a scan; equal texts are still found.
+
+        If this fails, check ``orders_texts``.
+        """
+        from vecsearch import F
+
+        wrapper = limited(self.backend_class, orders_texts=False, local=False)
+        rows = data.sample_rows().take(range(20))
+        index = self.create(wrapper=wrapper, **rows.columns(), metric=self.metric)
+        query = data.vectors(1)[0]
+        for tree in (F("parity") < "n", ~(F("parity") >= "n"), (F("parity") <= "even") & (F("number") < 9)):
+            before = len(wrapper.log)
+            with pytest.raises(UnsupportedError, match="order"):
+                index.search(query, filter=tree)
+            assert nothing_happened(wrapper, since=before)
+            expected = set(rows.those(filters.predicate(tree)))
+            assert set(index.search(query, 20, filter=tree, allow_scan=True)[0].ids) == expected
+        if self.native("search", F("parity") == "even"):
+            assert len(index.search(query, 10, filter=F("parity") == "even")[0]) == 10
+
     def test_large_integers(self) -> None:
         """Integers up to ``max_int`` are compared as they are; beyond it a filter is refused or answered by a scan.
 

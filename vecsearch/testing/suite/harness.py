@@ -275,7 +275,9 @@ def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
     complement = {"not"} if leaf.negated else set()
     if leaf.op == "exists":
         return complement | {"contains" if tagged else "exists"}
-    if not loose or (leaf.op in caps.strict_operators and not leaf.negated):
+    if leaf.op in ("lt", "lte", "gt", "gte") and isinstance(leaf.value, str) and not caps.orders_texts:
+        return {"the order of texts"}
+    if leaf.op in caps.strict_operators and ("not" in caps.strict_operators or not leaf.negated):
         return complement | {leaf.op}
     if not tagged:
         return {"the kinds of values"}
