@@ -143,7 +143,7 @@ class Engine:
         kind = _ERRORS[fault] if fault else BackendError
         advice = f" ({_ADVICE[fault]})" if fault else ""
         name = f" {self.config.index_name!r}" if self.config.index_name else ""
-        text = self.without_secrets(str(error)) or type(error).__name__
+        text = self.without_secrets(self.backend.reason(error)) or type(error).__name__
         translated = kind(f"{self.name}{name}: {operation}: {text}{advice}")
         translated.backend, translated.operation = self.name, operation
         return translated

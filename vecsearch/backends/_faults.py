@@ -1,4 +1,4 @@
-"""What the codes of the two wires mean: HTTP statuses and gRPC codes."""
+"""What the codes of the two wires mean, HTTP statuses and gRPC codes, and what their errors say."""
 
 from __future__ import annotations
 
@@ -45,3 +45,8 @@ def of_grpc(error: Any) -> Fault:
     if code == "RESOURCE_EXHAUSTED":
         return "invalid" if "larger than max" in str(error.details()) else "rate_limited"
     return _CODES.get(code, "invalid")
+
+
+def said_by_grpc(error: Any) -> str:
+    """The code and the details of a ``grpc.RpcError``, whose own text is a page."""
+    return f"{getattr(error.code(), 'name', error.code())}: {error.details()}"

@@ -254,6 +254,10 @@ class Backend(ABC, Generic[C]):
         del error
         return None
 
+    def reason(self, error: Exception) -> str:
+        """What an exception says, for the message of ours; an adapter shortens what would take a page."""
+        return str(error)
+
     @property
     def client(self) -> Any:
         """The engine's own client or object: the way around vecsearch, at your own risk."""

@@ -61,6 +61,10 @@ class WrappedBackend(Backend[BackendConfig]):
         """Pass on."""
         return self.inner.fault(error)
 
+    def reason(self, error: Exception) -> str:
+        """Pass on."""
+        return self.inner.reason(error)
+
     @property
     def client(self) -> Any:
         """The client of the backend within."""

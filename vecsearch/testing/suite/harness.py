@@ -194,6 +194,14 @@ class Harness:
         return primitive in caps.filters_in and needed <= caps.filter_operators and in_range
 
     @property
+    def ulps(self) -> int:
+        """How far a vector that came back may be from what was put, in units in the last place.
+
+        Not at all, but where the engine keeps unit vectors, which some round anew at every search.
+        """
+        return 8 if self.capabilities.normalises else 0
+
+    @property
     def exactly(self) -> dict[str, Any]:
         """The arguments that make a search exact on this backend."""
         kind = self.capabilities.exactness
@@ -217,7 +225,7 @@ class Harness:
         As the user asks: true distances, no short answer, no row out of scope; the nearest where the backend is exact.
         Where it declares that it cannot: ``UnsupportedError``. Exactly, with leave to scan: the nearest, always.
         """
-        caps = self.capabilities
+        caps = target.capabilities
         fits = caps.max_k is None or min(k, len(target)) <= caps.max_k
         if (self.native("search", filter, ids=ids) and fits) or caps.local:
             try:
@@ -256,9 +264,8 @@ class Harness:
         assert (found.label_ids is None) == (labels is None)
         if labels is not None:
             assert cast("Any", found.label_ids).tolist() == list(labels)
-        allowed = 2 if self.capabilities.normalises else 0
         worst = data.ulps(found.embeddings, vectors)
-        assert worst <= allowed, f"vectors differ by {worst} units in the last place"
+        assert worst <= self.ulps, f"vectors differ by {worst} units in the last place"
 
     def behind(self, index: SimilarityIndex) -> dict[str, tuple[NDArray[np.float32], Mapping[str, Any]]]:
         """What the back door shows, under the user's ids."""

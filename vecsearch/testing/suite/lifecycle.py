@@ -108,7 +108,7 @@ class LifecycleTests(Harness):
             assert document == rows.documents[position]
         by_id = rows.by_id()
         found = np.array(answer["vectors"], dtype=np.float32)
-        assert data.ulps(found, np.stack([by_id[row_id] for row_id in answer["all_ids"]])) <= 2
+        assert data.ulps(found, np.stack([by_id[row_id] for row_id in answer["all_ids"]])) <= self.ulps
 
     def _elsewhere(self, key: str, settings: Mapping[str, Any], query: Any) -> dict[str, Any]:
         cls = self.backend_class

@@ -99,7 +99,7 @@ class RowTests(Harness):
         by_id = rows.by_id()
         found = np.concatenate([batch.embeddings for batch in batches])
         expected = np.stack([by_id[row_id] for row_id in ids])
-        assert data.ulps(found, expected) <= (2 if self.capabilities.normalises else 0)
+        assert data.ulps(found, expected) <= self.ulps
 
     def test_ids_of_every_legal_shape(self) -> None:
         """Quotes, SQL, unicode, 4,096 bytes: each names its own row in every call.

@@ -145,7 +145,7 @@ class SearchTests(Harness):
         positions = [where[row_id] for row_id in ranking.ids]
         if part == "embeddings":
             assert ranking.embeddings.dtype == np.float32
-            assert data.ulps(ranking.embeddings, rows.vectors[positions]) <= (2 if self.capabilities.normalises else 0)
+            assert data.ulps(ranking.embeddings, rows.vectors[positions]) <= self.ulps
         elif part == "documents":
             assert ranking.documents == [rows.documents[p] for p in positions]
         else:
