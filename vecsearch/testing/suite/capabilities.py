@@ -111,9 +111,10 @@ class CapabilityTests(Harness):
         """
         declared = self.capabilities.batch_bytes
         size = min(declared or 1 << 22, 1 << 22)
-        documents = ["x" * (size // 8)] * 24
-        ids = [f"d{number:02d}" for number in range(24)]
-        index = self.create(embeddings=data.vectors(24), sample_ids=ids, documents=documents, metric=self.metric)
+        length = min(size // 8, (self.capabilities.row_bytes or size) - 200)
+        ids = [f"d{number:03d}" for number in range(3 * size // length)]
+        documents = ["x" * length] * len(ids)
+        index = self.create(embeddings=data.vectors(len(ids)), sample_ids=ids, documents=documents, metric=self.metric)
         assert index.ids().tolist() == ids
         wrapper = limited(self.backend_class, batch_bytes=2000)
         index = self.create(wrapper=wrapper, dim=data.DIM, metric=self.metric)
