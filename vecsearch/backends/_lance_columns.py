@@ -32,7 +32,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "bool": pa.bool_(),
     "list": pa.list_(pa.string()),
 }
-_WIDER = {"int": "BIGINT", "float": "DOUBLE", "str": "VARCHAR"}
+_WIDER = {"int": "BIGINT", "float": "DOUBLE"}
 # The table's key: of two writers of one new row, the second one's commit fails, instead of adding the row again.
 _KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 

@@ -116,8 +116,9 @@ class LanceConfig(BackendConfig):
         options = {name: value.get_secret_value() for name, value in self.storage_options.items()}
         uri = self.uri or _MEMORY
         if uri != _MEMORY:  # so that a store that does not answer is given up in time
-            seconds = f"{max(1, int(self.timeout))}"
-            options = {"timeout": f"{seconds}s", "client_retry_timeout": seconds, **options}
+            # One call is several requests, each of which the engine repeats; the call itself is repeated as well.
+            seconds = max(1, round(self.timeout / 4))
+            options = {"timeout": f"{seconds}s", "client_max_retries": "0", **options}
         return lancedb.connect(uri, read_consistency_interval=_NOW, storage_options=options)
 
 
@@ -147,7 +148,7 @@ class LanceBackend(Backend[LanceConfig]):
         self._client = Client(config.client, config.connect, lambda _: None)
         self._handle: Any = None
         self._writing = threading.Lock()
-        self._unkept_rows = self._unkept_writes = 0
+        self._unkept_rows = self._unkept_writes = _KEEP_UP_ROWS  # the first write of an object looks after the table
         if config.index_type == "NONE":
             self.capabilities = replace(self.capabilities, exactness="always")
         if self._in_memory:
@@ -235,7 +236,7 @@ class LanceBackend(Backend[LanceConfig]):
     def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
         """Always; but first the table is kept up, where enough was written."""
         del written, deleted
-        if self._unkept_rows >= _KEEP_UP_ROWS or self._unkept_writes >= _KEEP_UP_WRITES:
+        if self._unkept_rows >= min(_KEEP_UP_ROWS, self.config.index_rows) or self._unkept_writes >= _KEEP_UP_WRITES:
             try:
                 _lance_index.keep_up(self._table(), self.config, self._known.metric)
             except (RuntimeError, ValueError, OSError) as error:
