@@ -39,5 +39,5 @@ def words(text: str) -> str:
     text = _PLACE.sub("", text).removeprefix("lance error: ")
     asked = _ASKED.search(text)
     if asked is not None:
-        text = f"{asked[1]} {asked[2]}: {asked[3].rstrip(' })')}"
+        text = f"{asked[1]} {asked[2]}: {asked[3].partition(' }')[0]}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
