@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vecsearch.backends import Capabilities, Score
 from vecsearch.codec import SAMPLE, Codec, microseconds
 from vecsearch.errors import UnsupportedError
-from vecsearch.filters import F, normal_form, predicate
+from vecsearch.filters import F, normal_form, operators, predicate
 from vecsearch.types import Records
 
 ALL_OPERATORS = frozenset({"eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "exists", "not"})
@@ -168,7 +168,17 @@ def test_kinds_that_are_not_beside_the_row_cannot_be_asked_for():
     assert foreign.where(None, F("a") == 1).filter == (F("a") == 1)
 
 
-def test_fields_that_are_not_named_beside_the_row_cannot_be_asked_for():
-    capabilities = Capabilities(metrics={"cosine": Score.DISTANCE}, filter_operators=ALL_OPERATORS - {"exists"})
-    with pytest.raises(UnsupportedError, match="fields"):
-        Codec(capabilities, patches=False, ours=False).where(None, F("a").exists())
+def test_rows_of_others_have_nothing_beside_them():
+    capabilities = Capabilities(
+        metrics={"cosine": Score.DISTANCE},
+        filter_operators=ALL_OPERATORS - {"exists"},
+        strict_operators=frozenset({"eq"}),
+        metadata_types=frozenset({"str", "int", "float", "bool", "list"}),
+    )
+    foreign = Codec(capabilities, patches=False, ours=False)
+    # The engine lacks what would be asked of it, which is found before any call.
+    assert "exists" in operators(foreign.where(None, F("a").exists()).filter)
+    strange = {"inner": {"deep": [1, {"x": 2}]}, "sizes": [1, 2], "name": "a"}
+    rows = foreign.encode(Records(["1"], np.ones((1, 2), np.float32), None, [strange], None))
+    assert rows.fields == [strange]
+    assert foreign.decode(rows, metadata=True, vectors=True).metadata == [strange]

@@ -91,13 +91,12 @@ class Codec:
         self._orders_texts = capabilities.orders_texts
         self._uuid = capabilities.id_form == "uuid" and ours
         self._patches = patches
-        self._ours = ours
         # Tags are held in a list; where there are no lists, what would need them is refused.
         self._loose = capabilities.filter_operators - capabilities.strict_operators
-        self._tags_kinds = bool(self._loose) and "list" in self._types
-        self._list_fields = self._tags_kinds or (
-            "exists" not in capabilities.filter_operators and "list" in self._types
-        )
+        # Rows that others made have none.
+        tags = ours and "list" in self._types
+        self._tags_kinds = tags and bool(self._loose)
+        self._list_fields = self._tags_kinds or (tags and "exists" not in capabilities.filter_operators)
         self.needs_fields = patches or self._uuid
         """Whether a row's fields are needed to know its ids."""
         self.keeps_norms_apart = metric in capabilities.normalises
@@ -159,7 +158,9 @@ class Codec:
         kept_apart: dict[str, Any] = {}
         for name, value in metadata.items():
             kind = type_name(value)
-            native = kind in self._types and not (kind == "int" and abs(value) > self._max_int)
+            # What others put into their own rows may be of types that are not ours: it stays as it is.
+            held = kind in self._types or kind not in METADATA_TYPES
+            native = held and not (kind == "int" and abs(value) > self._max_int)
             if native:
                 fields[name] = value
                 continue
@@ -209,7 +210,7 @@ class Codec:
         asked = self._compared(leaf)
         if leaf.field == SAMPLE or not (leaf.op in self._loose or (leaf.negated and "not" in self._loose)):
             return asked
-        if not (self._tags_kinds and self._ours):
+        if not self._tags_kinds:
             raise UnsupportedError(
                 f"this engine's {leaf.op!r} does not tell kinds of values apart, and the kinds are not known"
             )
@@ -223,8 +224,6 @@ class Codec:
 
     def _exists(self, name: str) -> Filter:
         if self._list_fields:
-            if not self._ours:
-                raise UnsupportedError("this engine cannot say which fields a row has")
             return Condition(_FIELDS, "contains", name)
         if self._keeps_all:
             return Condition(name, "exists")

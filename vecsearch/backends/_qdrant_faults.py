@@ -14,6 +14,8 @@ from vecsearch.backends import _faults
 if TYPE_CHECKING:
     from vecsearch.backends.base import Fault
 
+_LONGEST = 300
+
 
 def meaning(error: Exception) -> Fault | None:
     """The fault, where it is one that is known."""
@@ -48,6 +50,7 @@ def _message(error: UnexpectedResponse) -> str:
     """The text of an answer in the server's own form, or the beginning of any other."""
     try:
         status = error.structured()["status"]
-        return str(status["error"] if isinstance(status, dict) else status)
+        text = str(status["error"] if isinstance(status, dict) else status)
     except (ValueError, KeyError, TypeError):
-        return error.content[:200].decode(errors="replace")
+        text = error.content.decode(errors="replace")
+    return " ".join(text.split())[:_LONGEST]

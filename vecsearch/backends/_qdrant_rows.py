@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = "_vs_document"
 _IDS = 2**64
+_UNQUANTISED = models.QuantizationSearchParams(ignore=True)
 
 
 def point_ids(ids: Sequence[str], *, ours: bool) -> list[Any]:
@@ -72,7 +73,9 @@ def search_options(params: Mapping[str, Any], *, exact: bool) -> models.SearchPa
     if not (params or exact):
         return None
     try:
-        return models.SearchParams(**params, exact=exact)
+        options = models.SearchParams(**params, exact=exact)
+        # A quantised vector would not do, whatever the server makes of it by itself.
+        return options.model_copy(update={"quantization": _UNQUANTISED}) if exact else options
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise InvalidInputError(f"qdrant: params: {wrong}") from None

@@ -138,10 +138,11 @@ class QdrantBackend(Backend[QdrantConfig]):
 
     name: ClassVar[str] = "qdrant"
     Config: ClassVar[type[BackendConfig]] = QdrantConfig
-    # Of a server, where the local mode does not do less.
+    # What any collection of any server does; an instance says more of its own.
     capabilities = Capabilities(
         metrics={"cosine": Score.SIMILARITY, "euclidean": Score.DISTANCE, "dotproduct": Score.SIMILARITY},
         exactness="on_request",
+        true_distances=False,
         filter_operators=FILTER_OPERATORS - {"exists"},
         strict_operators=FILTER_OPERATORS - {"ne", "not_in"},
         orders_texts=False,
@@ -166,10 +167,10 @@ class QdrantBackend(Backend[QdrantConfig]):
         self._client = _qdrant_clients.of(config)
         self._vector = config.vector_name
         if self._local:
-            self.capabilities = replace(self.capabilities, exactness="always", max_filter_ids=None)
-            self.capabilities = replace(self.capabilities, durable=not config.in_memory)
+            own: dict[str, Any] = {"exactness": "always", "max_filter_ids": None, "durable": not config.in_memory}
         else:
-            self.capabilities = replace(self.capabilities, thread_safe=True)
+            own = {"thread_safe": True}
+        self.capabilities = replace(self.capabilities, true_distances=config.quantization_config is None, **own)
 
     def fault(self, error: Exception) -> Fault | None:
         """By the status of an answer, or by the text of the local mode."""

@@ -145,7 +145,11 @@ class LoopbackServer:
                     self.close_connection = True
                     return
                 time.sleep(outer.delay)
-                self._say(planned or outer.answer(request))
+                try:
+                    answer = planned or outer.answer(request)
+                except Exception as error:  # noqa: BLE001  else the client would try again for a minute
+                    answer = Answer(500, f"the stand-in failed: {error!r}".encode())
+                self._say(answer)
 
             def _say(self, answer: Answer) -> None:
                 try:

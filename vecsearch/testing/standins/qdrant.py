@@ -12,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from qdrant_client import QdrantClient, models
+from qdrant_client import QdrantClient
+from qdrant_client.http import models
 
 from vecsearch.testing.standins.http import Answer, LoopbackServer
 
@@ -156,11 +157,10 @@ class _Route(NamedTuple):
 class QdrantStandIn(LoopbackServer):
     """The REST API, as far as the backend uses it."""
 
-    def __init__(self, *, api_key: str | None = None) -> None:
+    def __init__(self, store: Store | None = None, *, api_key: str | None = None) -> None:
         super().__init__()
-        self.store = Store()
+        self.store = store = store or Store()
         self.api_key = api_key
-        store = self.store
         self._collection = {
             "GET": _Route(None, store.describe),
             "PUT": _Route(models.CreateCollection, store.create),

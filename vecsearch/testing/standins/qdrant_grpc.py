@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 from qdrant_client import grpc as wire
-from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from qdrant_client.grpc.collections_service_pb2_grpc import CollectionsServicer, add_CollectionsServicer_to_server
 from qdrant_client.grpc.points_service_pb2_grpc import PointsServicer, add_PointsServicer_to_server
+from qdrant_client.http import models
 
 from vecsearch.testing.standins.qdrant import RefusalError, Store
 
