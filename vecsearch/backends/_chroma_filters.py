@@ -19,17 +19,30 @@ if TYPE_CHECKING:
     from vecsearch.backends.base import Where
     from vecsearch.filters import Condition, Filter
 
-_MAX_VALUES = 15_000  # SQLite takes 32,766 parameters; a number is two
+_MAX_PARAMETERS = 30_000  # of 32,766 that SQLite takes; the names of fields are some, too
 
 
 def compiled(where: Where | None) -> dict[str, Any] | None:
     """The filter of ``where``; ``None`` where there is none. Raises where it has more values than Chroma takes."""
     if where is None or where.filter is None:
         return None
-    values = sum(len(leaf.members) for leaf in filters.conditions(where.filter))
-    if values > _MAX_VALUES:
-        raise UnsupportedError(f"chroma takes {_MAX_VALUES:,} values in a filter, not {values:,}; use a view by ids")
-    return _condition(where.filter)
+    condition = _condition(where.filter)
+    parameters = _parameters(condition) + len(where.ids or ())
+    if parameters > _MAX_PARAMETERS:
+        raise UnsupportedError(
+            f"chroma takes fewer values in a filter: these are {parameters:,} parameters of its database, of "
+            f"{_MAX_PARAMETERS:,} (an integer is two, one with a fraction six); use several filters, or a view by ids"
+        )
+    return condition
+
+
+def _parameters(part: Any) -> int:
+    """How many parameters a condition becomes in Chroma's database: numbers are compared in two columns."""
+    if isinstance(part, dict):
+        return sum(map(_parameters, part.values()))
+    if isinstance(part, list):
+        return sum(map(_parameters, part))
+    return 1 if isinstance(part, (str, bool)) else 2
 
 
 def _condition(tree: Filter) -> dict[str, Any]:

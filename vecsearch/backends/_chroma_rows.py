@@ -78,6 +78,18 @@ def rows_of(
     return rows
 
 
+def joined(batches: Sequence[Rows]) -> Rows:
+    """Several answers to one question as one."""
+    rows = Rows([row_id for batch in batches for row_id in batch.ids])
+    if batches[0].vectors is not None:
+        rows.vectors = np.concatenate([batch.vectors for batch in batches if batch.vectors is not None])
+    if batches[0].fields is not None:
+        rows.fields = [fields for batch in batches for fields in batch.fields or ()]
+    if batches[0].documents is not None:
+        rows.documents = [document for batch in batches for document in batch.documents or ()]
+    return rows
+
+
 def _fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
     fields = {name: value for name, value in metadata.items() if name not in _OURS}
     for name in metadata.get(_EMPTY, ()):
@@ -85,4 +97,4 @@ def _fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-__all__ = ("corrections", "included", "replacing", "rows_of")
+__all__ = ("corrections", "included", "joined", "replacing", "rows_of")

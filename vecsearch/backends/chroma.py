@@ -18,9 +18,9 @@ from chromadb.api import ClientAPI
 from chromadb.errors import NotFoundError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from vecsearch.backends import _chroma_clients, _chroma_faults
+from vecsearch.backends import _chroma_clients, _chroma_exact, _chroma_faults
 from vecsearch.backends._chroma_filters import compiled
-from vecsearch.backends._chroma_rows import corrections, included, replacing, rows_of
+from vecsearch.backends._chroma_rows import corrections, included, joined, replacing, rows_of
 from vecsearch.backends._turns import turns
 from vecsearch.backends.base import (
     FILTER_OPERATORS,
@@ -35,7 +35,6 @@ from vecsearch.backends.base import (
     Score,
     Spec,
 )
-from vecsearch.core import knn
 from vecsearch.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ class Hnsw(BaseModel):
 class ChromaConfig(BackendConfig):
     """The settings of the Chroma backend.
 
-    With none of ``host``, ``path`` and ``client`` the rows lie in a folder of the run, or in memory where no run is
-    recorded.
+    With no ``host``, ``path`` or ``client`` the rows lie in a folder of the run, or in memory where no run is recorded.
     """
 
     elsewhere: ClassVar[frozenset[str]] = frozenset({"host", "client"})
@@ -203,13 +201,19 @@ class ChromaBackend(Backend[ChromaConfig]):
         self.capabilities = replace(self.capabilities, batch_rows=rows)
 
     def drop(self) -> None:
-        """Delete the collection."""
-        self._collection = None
+        """Delete the collection; its rows first, because Chroma would leave their lists to whoever writes next."""
         client = self.client
         try:
-            client.delete_collection(self._index)
+            with self._turns.writing():
+                self._collection = client.get_collection(self._index, embedding_function=None)
+                ids = self._ids(None)
+                for start in range(0, len(ids), self.capabilities.batch_rows):
+                    self._collection.delete(ids=ids[start : start + self.capabilities.batch_rows])
+                client.delete_collection(self._index)
         except NotFoundError:
             return
+        finally:
+            self._collection = None
 
     def save(self) -> None:
         """Nothing to do where each write is stored; refused where none can be."""
@@ -246,8 +250,7 @@ class ChromaBackend(Backend[ChromaConfig]):
         with self._turns.writing():
             old = self._on(lambda held: held.get(ids=rows.ids, include=["metadatas", "documents"]))
             metadatas, documents = replacing(rows, old)
-            whole = {"ids": rows.ids, "embeddings": rows.vectors, "metadatas": metadatas, "documents": documents}
-            self._on(lambda held: held.upsert(**whole))
+            self._on(lambda held: held.upsert(rows.ids, rows.vectors, metadatas, documents))
             self._mend(rows.ids, metadatas, set(old["ids"]))
 
     def _mend(self, ids: Sequence[str], metadatas: Sequence[Any], old: set[str]) -> None:
@@ -276,7 +279,7 @@ class ChromaBackend(Backend[ChromaConfig]):
     def _fetch(self, ids: Sequence[str], include: frozenset[Part]) -> Rows:
         """Rows by any number of ids."""
         if len(ids) > (size := self.capabilities.batch_rows):
-            return _joined([self._fetch(ids[start : start + size], include) for start in range(0, len(ids), size)])
+            return joined([self._fetch(ids[start : start + size], include) for start in range(0, len(ids), size)])
         if not ids:
             return self._rows([], [], [], [], include)
         found = self._on(lambda held: held.get(ids=list(ids), include=included(include)))
@@ -340,21 +343,21 @@ class ChromaBackend(Backend[ChromaConfig]):
         return ef
 
     def _exact(self, queries: NDArray[np.float32], k: int, where: Where | None, include: frozenset[Part]) -> Hits:
-        """Every row ranked: by Chroma those that its graph leads to, and by their vectors here the others."""
+        """A request for each query, in which every row is ranked."""
         ids = self._ids(where)
         if not ids:
             return Hits([np.empty(0)] * len(queries), [self._fetch([], include) for _ in queries])
         asked = {"n_results": len(ids), "include": ["distances"], "where": compiled(where)}
         if where is not None and where.ids is not None:
             asked |= {"ids": ids, "where": None}
-        left_out: dict[str, NDArray[np.float32]] = {}
-        best: list[list[tuple[float, str]]] = []
-        for query in queries:
-            found = self._on(lambda held, query=query: held.query(query_embeddings=query[None], **asked))  # type: ignore[misc]
-            ranked = list(zip(found["distances"][0], found["ids"][0], strict=True))
-            missed = sorted(set(ids).difference(found["ids"][0]))
-            ranked += self._ranked(query, missed, left_out)
-            best.append(sorted(ranked)[:k])
+        best = _chroma_exact.ranked(
+            queries,
+            k,
+            ids,
+            self._known.metric,
+            ask=lambda query: self._on(lambda held: held.query(query_embeddings=query, **asked)),
+            vectors=lambda wanted: self._fetch(wanted, _VECTORS),
+        )
         rows = self._fetch(sorted({row_id for ranked in best for _, row_id in ranked}), include)
         place = {row_id: number for number, row_id in enumerate(rows.ids)}
         best = [[(score, row_id) for score, row_id in ranked if row_id in place] for ranked in best]
@@ -362,21 +365,6 @@ class ChromaBackend(Backend[ChromaConfig]):
             [np.array([score for score, _ in ranked]) for ranked in best],
             [rows.take([place[row_id] for _, row_id in ranked]) for ranked in best],
         )
-
-    def _ranked(
-        self, query: NDArray[np.float32], ids: Sequence[str], held: dict[str, NDArray[np.float32]]
-    ) -> list[tuple[float, str]]:
-        """The scores that Chroma would give to these rows, whose vectors are kept in ``held``."""
-        rows = self._fetch([row_id for row_id in ids if row_id not in held], _VECTORS)
-        if rows.vectors is not None:
-            held.update(zip(rows.ids, rows.vectors, strict=True))
-        there = [row_id for row_id in ids if row_id in held]
-        if not there:
-            return []
-        metric = self._known.metric
-        distances, places = knn(query[None], np.stack([held[row_id] for row_id in there]), len(there), metric)
-        scores = {"cosine": distances, "euclidean": distances**2, "dotproduct": 1.0 + distances}[metric]
-        return [(float(score), there[place]) for score, place in zip(scores[0], places[0], strict=True)]
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
         """Every row: all ids first, since pages by offset would slip where rows are removed between them."""
@@ -410,14 +398,3 @@ class ChromaBackend(Backend[ChromaConfig]):
         self, ids: Sequence[str], metadatas: Any, documents: Any, embeddings: Any, include: frozenset[Part]
     ) -> Rows:
         return rows_of(ids, metadatas, documents, embeddings, include, self._known.dim)
-
-
-def _joined(batches: Sequence[Rows]) -> Rows:
-    rows = Rows([row_id for batch in batches for row_id in batch.ids])
-    if batches[0].vectors is not None:
-        rows.vectors = np.concatenate([batch.vectors for batch in batches if batch.vectors is not None])
-    if batches[0].fields is not None:
-        rows.fields = [fields for batch in batches for fields in batch.fields or ()]
-    if batches[0].documents is not None:
-        rows.documents = [document for batch in batches for document in batch.documents or ()]
-    return rows
