@@ -6,6 +6,7 @@ not found, without a word. So a process that opens a folder here holds a lock on
 
 from __future__ import annotations
 
+import shutil
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOCK = ".vecsearch.lock"
 _LOCK_SECONDS = 0.5
+_SPARE_BYTES = 16 << 20
+_COPIES = 4  # of a row: in the log, in the database, in the graph, and in the graph that is being written
 _guard = threading.RLock()
 _held: dict[Path, tuple[ExitStack, int]] = {}
 """The locks of open folders, with how many clients of this process use each."""
@@ -38,6 +41,14 @@ def place_of(config: ChromaConfig) -> Hashable:
         return id(config.client)
     where = str(Path(config.path).expanduser().resolve()) if config.path else (config.host, config.port)
     return where, config.tenant, config.database
+
+
+def check_room(config: ChromaConfig, carried: int) -> None:
+    """Refuse a write of so many bytes where the disk is nearly full: Chroma's own would never return (seen in 1.5.9)."""
+    if config.path is not None and config.client is None:
+        free = shutil.disk_usage(Path(config.path).expanduser()).free
+        if free < _SPARE_BYTES + _COPIES * carried:
+            raise StorageError(f"chroma: the disk of {config.path} is nearly full: {free >> 20} MiB are left")
 
 
 def of(config: ChromaConfig) -> Client[Any]:
@@ -115,7 +126,11 @@ class _Bounded(ChromaClient):
             chroma_server_ssl_enabled=config.ssl,
             chroma_server_headers=config.sent_headers(),
         )
-        super().__init__(tenant=config.tenant, database=config.database, settings=settings)
+        try:
+            super().__init__(tenant=config.tenant, database=config.database, settings=settings)
+        except BaseException:
+            self._hang_up()
+            raise
 
     def get_user_identity(self) -> Any:
         """The first call that is made of a server; its errors pass as they are."""
@@ -136,8 +151,11 @@ class _Bounded(ChromaClient):
     def close(self) -> None:
         """Close the connections, which Chroma's own leaves to the garbage collector."""
         super().close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for session in self._sessions:
             session.close()
 
 
-__all__ = ("of", "place_of")
+__all__ = ("check_room", "of", "place_of")

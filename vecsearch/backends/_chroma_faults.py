@@ -26,6 +26,7 @@ CLASSES: Mapping[type[Exception], Fault] = {
 }
 # Read in the chroma crate and from SQLite, which both reach us as InternalError or as a plain exception.
 _TEXTS: tuple[tuple[str, Fault], ...] = (
+    ("with different settings", "storage"),  # "An instance of Chroma already exists"
     ("already exists", "exists"),
     ("disk is full", "storage"),
     ("No space left", "storage"),
@@ -35,7 +36,6 @@ _TEXTS: tuple[tuple[str, Fault], ...] = (
     ("unable to open database", "storage"),
     ("is not a database", "storage"),
     ("database disk image is malformed", "storage"),
-    ("with different settings", "storage"),
     ("Forbidden", "denied"),
     ("Unauthorized", "denied"),
 )

@@ -177,8 +177,7 @@ class ChromaBackend(Backend[ChromaConfig]):
         mark = collection.metadata or {}
         # Not .configuration, which would load the embedding function that somebody gave to the collection.
         held = collection.configuration_json
-        graph = held.get("hnsw") or held.get("spann") or {}
-        space = graph.get("space", "l2")
+        space = (held.get("hnsw") or held.get("spann") or {}).get("space", "l2")
         if space not in _METRICS:
             raise UnsupportedError(f"chroma: {self._index!r} compares by {space!r}; vecsearch knows l2, ip and cosine")
         ours = f"{_MARK}_dim" in mark
@@ -247,6 +246,7 @@ class ChromaBackend(Backend[ChromaConfig]):
 
     def upsert(self, rows: Rows) -> None:
         """Replace whole rows."""
+        _chroma_clients.check_room(self.config, 0 if rows.vectors is None else rows.vectors.nbytes)
         with self._turns.writing():
             old = self._on(lambda held: held.get(ids=rows.ids, include=["metadatas", "documents"]))
             metadatas, documents = replacing(rows, old)
