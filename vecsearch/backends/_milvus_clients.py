@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymilvus import MilvusClient
-from pymilvus.exceptions import MilvusException
 
 from vecsearch.backends._clients import Client
 
@@ -26,14 +25,6 @@ SUFFIX = ".db"
 _guard = threading.Lock()
 _users: dict[str, int] = {}
 _found_running: set[str] = set()
-
-
-def is_lite(client: MilvusClient) -> bool:
-    """Whether a client that the user made talks to Milvus Lite."""
-    try:
-        return str(client.get_server_version()).startswith("milvus_lite")
-    except MilvusException:
-        return False
 
 
 def of(config: MilvusConfig) -> Client[MilvusClient]:
@@ -91,7 +82,8 @@ class _Quiet(logging.Filter):
 
 
 _quiet = _Quiet()
-logging.getLogger("pymilvus.decorators").addFilter(_quiet)
+for _name in ("pymilvus.decorators", "pymilvus.client.connection_manager"):
+    logging.getLogger(_name).addFilter(_quiet)
 
 
 @contextmanager

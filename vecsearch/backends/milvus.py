@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import grpc
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
 
 from vecsearch.backends import _milvus_clients, _milvus_faults, _milvus_filters, _milvus_indexes
 from vecsearch.backends._milvus_indexes import INDEXES, IndexType
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _MARK = "vecsearch"
 _METRICS: Mapping[Metric, str] = {"cosine": "COSINE", "euclidean": "L2", "dotproduct": "IP"}
 _NAMES: Mapping[str, Metric] = {name: metric for metric, name in _METRICS.items()}
+_RELEASED = 101  # the code of a collection that is not loaded, or no more
 _WINDOW = 16_384  # rows that one query returns, on a server
 _PAGE_BYTES = 32 << 20  # of vectors; an answer takes 64 MiB at the least
 _PAGE_ROWS = 1000  # where rows come with metadata or documents, up to 128 KiB each
@@ -167,13 +169,29 @@ class MilvusBackend(Backend[MilvusConfig]):
         self._client = _milvus_clients.of(config)
         self._layout = Layout("", "")
         self._lite = config.lite_path is not None
+        self._learned = self._lite
+        # What a delete of Milvus 2.3 returns has no time in it, by which the client would know what to wait for.
+        self._deletes = self._deletes_seen = 0
+        self._type: str = "HNSW"
         if config.client is not None:
-            self._lite = _milvus_clients.is_lite(config.client)
-        self._type: str = config.index_type or ("FLAT" if self._lite else "HNSW")
+            self._learn()
+        self._settle()
+
+    def _learn(self) -> None:
+        """Whether Milvus Lite answers: it may also stand behind a uri, or a client of the user's."""
+        if not self._learned:
+            with _milvus_clients.quiet():
+                self._lite = str(self.client.get_server_version()).startswith("milvus_lite")
+            self._learned = True
+            self._settle()
+
+    def _settle(self) -> None:
+        """The index of a new collection, checked before anything is made."""
+        self._type = self.config.index_type or ("FLAT" if self._lite else "HNSW")
         if self._lite and not INDEXES[self._type].lite:
             known = ", ".join(sorted(name for name, index in INDEXES.items() if index.lite))
             raise UnsupportedError(f"milvus: Milvus Lite has no index {self._type}; it has: {known}")
-        self._build = _milvus_indexes.build_params(self._type, config.index_params)
+        self._build = _milvus_indexes.build_params(self._type, self.config.index_params)
         self._set_capabilities()
 
     def _set_capabilities(self) -> None:
@@ -202,10 +220,28 @@ class MilvusBackend(Backend[MilvusConfig]):
         with _milvus_clients.quiet():
             return getattr(self.client, name)(self._index, *arguments, timeout=self.config.timeout, **options)
 
+    def _read(self, name: str, level: str | None = None, **options: Any) -> Any:
+        """A reading method of the client, which sees what the consistency level promises."""
+        level = level or self.config.consistency_level
+        deletes = self._deletes
+        if level == "Session" and deletes != self._deletes_seen:
+            level = "Strong"
+        try:
+            found = self._call(name, consistency_level=level, **options)
+        except MilvusException as error:
+            if error.code != _RELEASED:
+                raise
+            self._call("load_collection")
+            found = self._call(name, consistency_level=level, **options)
+        if level == "Strong":
+            self._deletes_seen = deletes
+        return found
+
     # ---- life cycle
 
     def describe(self) -> Spec | None:
         """The collection's own schema and index; it is loaded, too, since nothing else can be asked of it."""
+        self._learn()
         try:
             description = self._call("describe_collection")
         except Exception as error:
@@ -236,6 +272,7 @@ class MilvusBackend(Backend[MilvusConfig]):
 
     def create(self, spec: Spec) -> None:
         """Make the collection, its index, and load it; all or nothing."""
+        self._learn()
         level = self.config.consistency_level
         schema = schema_of(spec)
         # A server takes a second creation of the same for a repetition: the name of ours is told from another's.
@@ -288,12 +325,13 @@ class MilvusBackend(Backend[MilvusConfig]):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove entities."""
         self._call("delete", filter=_milvus_filters.among(ids, self._layout))
+        self._deletes += 1
 
     def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
         """Under the weak levels, after a read that waits for the writes of this process; else every read does."""
-        del written, deleted
+        del written
         if not self._lite and self.config.consistency_level in ("Bounded", "Eventually"):
-            self._count("", "Session")
+            self._count("", "Strong" if deleted else "Session")
         return True
 
     def fetch(self, ids: Sequence[str], include: frozenset[Part]) -> Rows:
@@ -316,7 +354,7 @@ class MilvusBackend(Backend[MilvusConfig]):
         expression = _milvus_filters.compiled(where, self._layout, lite=self._lite)
 
         def answers(some: NDArray[np.float32], *, widest: bool) -> list[Any]:
-            found = self._call(
+            found = self._read(
                 "search",
                 data=some,
                 filter=expression,
@@ -324,7 +362,6 @@ class MilvusBackend(Backend[MilvusConfig]):
                 output_fields=self._layout.asked(include),
                 search_params={"params": _milvus_indexes.search_params(self._type, params, k, widest=widest)},
                 anns_field=self._layout.vector,
-                consistency_level=self.config.consistency_level,
             )
             return list(found)
 
@@ -358,15 +395,13 @@ class MilvusBackend(Backend[MilvusConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of entities."""
         expression = _milvus_filters.compiled(where, self._layout, lite=self._lite)
-        return self._count(expression, self.config.consistency_level)
+        return self._count(expression)
 
-    def _count(self, expression: str, level: str) -> int:
-        found = self._call("query", filter=expression, output_fields=["count(*)"], consistency_level=level)
-        return int(found[0]["count(*)"])
+    def _count(self, expression: str, level: str | None = None) -> int:
+        return int(self._read("query", level, filter=expression, output_fields=["count(*)"])[0]["count(*)"])
 
     def _query(self, expression: str, include: frozenset[Part], **options: Any) -> list[Any]:
-        asked = {"filter": expression, "output_fields": self._layout.asked(include), **options}
-        return list(self._call("query", consistency_level=self.config.consistency_level, **asked))
+        return list(self._read("query", filter=expression, output_fields=self._layout.asked(include), **options))
 
     def _rows(self, entities: Sequence[Mapping[str, Any]], include: frozenset[Part]) -> Rows:
         return self._layout.rows(entities, include, self.spec.dim if self.spec else 0)
