@@ -159,7 +159,7 @@ class CapabilityTests(Harness):
             inner = rows.take(range(40))
             index.add_to_index(inner.vectors, inner.ids)
             queries = data.vectors(11, seed=79)
-            answers = index.search(queries, 7, include=(), **self.exactly)
+            answers = index.search(queries, 7, include=())  # not exactly: that may be a scan
             for query, ranking in zip(queries, answers, strict=True):
                 data.assert_ranking(ranking, data.truth(query, inner.by_id(), self.metric), 7, exact=False)
             sizes = [len(call.arguments[0]) for call in wrapper.calls("search")]
@@ -176,7 +176,7 @@ class CapabilityTests(Harness):
             name = naming.fitted(f"Conformance-of.{'n' * rule.longest}", rule)
             index = self.create(index_name=name, dim=4, metric=self.metric)
             assert len(index) == 0
-        narrow = Names(characters="a-z0-9-", first="a-z", last="a-z0-9", longest=30)
+        narrow = Names(characters="a-z0-9", first="a-z", longest=30)  # of which all engines take some
         wrapper = limited(self.backend_class, index_names=narrow)
         for name in ("UPPER", "a_b", "-a", "a-", "", "n" * 31, "a'; DROP TABLE x; --"):
             with pytest.raises(ConfigError, match="would do"):
