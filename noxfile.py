@@ -13,9 +13,20 @@ RUFF = "ruff==0.17.*"
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, with every extra installed."""
+    """All tests, with every extra installed: an engine that did not run is a failure."""
     session.install("-e", ".[test]")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", *session.posargs, env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
+
+
+@nox.session(name="tests-milvus-server")
+def tests_milvus_server(session: nox.Session) -> None:
+    """The suite and the adapter's tests against a real Milvus server, in a network namespace with a loopback only."""
+    session.install("-e", ".[testing,milvus]")
+    session.install("--no-deps", "milvus==2.3.5")
+    inside = 'ip link set lo up && exec "$@"'
+    tests = ("tests/conformance/test_milvus.py", "tests/backends/test_milvus_server.py", "-k", "Server")
+    command = ("python", "tests/milvus_server.py", "pytest", "-q", *tests, *session.posargs)
+    session.run("unshare", "-rn", "sh", "-c", inside, "inside", *command, external=True)
 
 
 @nox.session

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors"},
     {"types", "core", "filters", "files", "progress", "masking"},
     {"backends.base", "tables", "checks", "results"},
-    {"codec", "models"},
+    {"codec", "models", "naming"},
     {"calls", "handle"},
     {"scopes", "uploads"},
     {"queries"},

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecsearch.backends import Capabilities, Score
-from vecsearch.codec import SAMPLE, Codec
+from vecsearch.codec import SAMPLE, Codec, microseconds
 from vecsearch.errors import UnsupportedError
-from vecsearch.filters import F, normal_form, predicate
+from vecsearch.filters import F, normal_form, operators, predicate
 from vecsearch.types import Records
 
 ALL_OPERATORS = frozenset({"eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "exists", "not"})
 
 
-def codec(*types, patches=False, operators=ALL_OPERATORS, **capabilities):
+def codec(*types, patches=False, metric=None, operators=ALL_OPERATORS, **capabilities):
     return Codec(
         Capabilities(
             metrics={"cosine": Score.DISTANCE},
@@ -26,6 +26,7 @@ def codec(*types, patches=False, operators=ALL_OPERATORS, **capabilities):
             **capabilities,
         ),
         patches=patches,
+        metric=metric,
     )
 
 
@@ -35,6 +36,7 @@ ENGINES = {
     "floats only": codec("str", "float", "bool", "list", max_int=2**53),
     "no exists": codec("str", "int", "float", "bool", "list", operators=ALL_OPERATORS - {"exists"}),
     "uuids": codec("str", "int", "float", "bool", "list", id_form="uuid"),
+    "loose": codec("str", "int", "float", "bool", "list", strict_operators=frozenset({"eq"})),
 }
 VALUES = st.one_of(
     st.text(max_size=8),
@@ -61,7 +63,7 @@ def test_what_was_put_comes_back(engine, metadata):
         assert all(row[name].utcoffset() == v.utcoffset() for name, v in given_row.items() if isinstance(v, datetime))
 
 
-@pytest.mark.parametrize("name", ["scalars", "floats only", "uuids"])
+@pytest.mark.parametrize("name", ["scalars", "floats only", "uuids", "loose"])
 @settings(max_examples=100, deadline=None)
 @given(
     row=METADATA,
@@ -81,7 +83,7 @@ def test_a_filter_means_the_same_in_the_engines_fields(name, row, value, op):
             where = engine.where(None, normal_form(tree))
         except UnsupportedError:
             assert name == "floats only"
-            assert abs(value) >= 2**53
+            assert abs(microseconds(value) if isinstance(value, datetime) else value) >= 2**53
             continue
         stored = engine.encode(Records(["x"], None, None, [row], None)).fields[0]
         if name != "floats only" or not isinstance(row.get("year"), int):  # there ints are found as the number they are
@@ -143,10 +145,40 @@ def test_patches_keep_their_sample():
 
 
 def test_norms_are_kept_beside_unit_vectors():
-    engine = codec("str", "float", keeps_norms=False)
+    engine = codec("str", "float", metric="cosine", normalises=frozenset({"cosine"}))
     vectors = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32) * 7
     rows = engine.encode(Records([str(n) for n in range(20)], vectors, None, None, None))
     rows.vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # what such an engine does
     back = engine.decode(rows, metadata=True, vectors=True)
     np.testing.assert_allclose(back.vectors, vectors, rtol=3e-7)
     assert back.metadata == [{}] * 20
+
+
+def test_kinds_that_are_not_beside_the_row_cannot_be_asked_for():
+    loose = ENGINES["loose"]
+    foreign = Codec(
+        Capabilities(metrics={"cosine": Score.DISTANCE}, strict_operators=frozenset({"eq"})), patches=False, ours=False
+    )
+    listless = codec("str", "int", "float", strict_operators=frozenset({"eq"}))
+    for tree in (normal_form(F("a") != 1), normal_form(~(F("a") == 1))):
+        assert loose.where(None, tree) is not None
+        for engine in (foreign, listless):
+            with pytest.raises(UnsupportedError, match="kinds"):
+                engine.where(None, tree)
+    assert foreign.where(None, F("a") == 1).filter == (F("a") == 1)
+
+
+def test_rows_of_others_have_nothing_beside_them():
+    capabilities = Capabilities(
+        metrics={"cosine": Score.DISTANCE},
+        filter_operators=ALL_OPERATORS - {"exists"},
+        strict_operators=frozenset({"eq"}),
+        metadata_types=frozenset({"str", "int", "float", "bool", "list"}),
+    )
+    foreign = Codec(capabilities, patches=False, ours=False)
+    # The engine lacks what would be asked of it, which is found before any call.
+    assert "exists" in operators(foreign.where(None, F("a").exists()).filter)
+    strange = {"inner": {"deep": [1, {"x": 2}]}, "sizes": [1, 2], "name": "a"}
+    rows = foreign.encode(Records(["1"], np.ones((1, 2), np.float32), None, [strange], None))
+    assert rows.fields == [strange]
+    assert foreign.decode(rows, metadata=True, vectors=True).metadata == [strange]

@@ -484,3 +484,17 @@ def test_field_names():
         assert filters.is_field_name(good), good
     for bad in ("", "1", "a-b", "a__b", "__", "_vs_", "_vs_x", "a" * 65, "a\n", None, 1, BAD):
         assert not filters.is_field_name(bad), bad
+
+
+def test_a_filter_is_folded_from_its_leaves():
+    tree = normal_form(((F("a") == 1) | ~F("b").exists()) & (F("c") > 2))
+    text = filters.fold(
+        tree,
+        leaf=lambda leaf: f"{'not ' if leaf.negated else ''}{leaf.field}",
+        every=lambda parts: f"all({', '.join(parts)})",
+        some=lambda parts: f"any({', '.join(parts)})",
+    )
+    assert text == "all(any(a, not b), c)"
+    for other in (~(F("a") == 1), Constant(value=True)):
+        with pytest.raises(FilterError, match="normal form"):
+            filters.fold(other, leaf=str, every=str, some=str)

@@ -245,7 +245,7 @@ def test_the_list_of_backends_names_and_limits(make):
         ("DEFAULT_SIMILARTY_BACKEND", "VECSEARCH_DEFAULT_SIMILARITY_BACKEND"),
         ("DEFAULT_BACKEND", "VECSEARCH_DEFAULT_SIMILARITY_BACKEND"),
         ("SIMILARITY_BACKEND", "VECSEARCH_SIMILARITY_BACKENDS"),
-        ("SIMILARITY_XYZ", "profiles are pinecone, qdrant, sklearn"),
+        ("SIMILARITY_XYZ", "profiles are .*pinecone, qdrant, sklearn"),
     ],
 )
 def test_a_variable_of_nobody_stops_everything(make, variable, meant):
@@ -344,7 +344,7 @@ def test_rules_over_several_fields(make):
             r"'prod' has the type 'pinecne' \(file .*\), which is no backend; did you mean 'pinecone'",
         ),
         ({"type": 3}, "has the type 3"),
-        ({"url": "x"}, r"the profile 'prod' needs a 'type', since no backend has that name \(known: pinecone"),
+        ({"url": "x"}, r"the profile 'prod' needs a 'type', since no backend has that name \(known: .*pinecone"),
     ],
 )
 def test_a_profile_needs_a_known_type(make, entry, reason):
@@ -357,7 +357,7 @@ def test_a_profile_needs_a_known_type(make, entry, reason):
 def test_an_unknown_default_is_an_error_and_never_replaced(make):
     config = make(DEFAULT_SIMILARITY_BACKEND="qdrnt")
     with pytest.raises(
-        UnknownBackendError, match=r"'qdrnt'; did you mean 'qdrant'\? \(known: pinecone, qdrant, sklearn\)"
+        UnknownBackendError, match=r"'qdrnt'; did you mean 'qdrant'\? \(known: .*pinecone, qdrant, sklearn\)"
     ):
         config.resolve(None, {})
 

@@ -82,12 +82,13 @@ class Engine:
         self._lock: Any = contextlib.nullcontext() if backend.capabilities.thread_safe else threading.RLock()
         self._closed = False
         self._set(spec)
+        self.check_params(self.config.search_params)
 
     def _set(self, spec: Spec | None) -> None:
         self.spec = self.backend.spec = spec
         self.capabilities: Capabilities = self.backend.capabilities
         patches, ours = (spec.patches, spec.ours) if spec else (False, True)
-        self.codec = Codec(self.capabilities, patches=patches, ours=ours)
+        self.codec = Codec(self.capabilities, patches=patches, ours=ours, metric=spec.metric if spec else None)
         self.batch_rows = min(self.capabilities.batch_rows, self.config.batch_rows or self.capabilities.batch_rows)
 
     # ---- the border itself
@@ -97,17 +98,19 @@ class Engine:
 
         Every primitive may be repeated: upsert and delete are idempotent.
         """
+        started = time.monotonic()
         try:
             return self.call_once(operation, function, *arguments, **named)
         except ConnectionFailedError as error:
-            if self._closed:
+            left = self.config.timeout - (time.monotonic() - started)
+            if self._closed or left <= 0:
                 raise
-            logger.info("%s; trying again for %g s", error, self.config.timeout)
+            logger.info("%s; trying again for %g s", error, left)
         # Imported here: a call that succeeds pays nothing for the retry library.
         from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
 
         retrying = Retrying(
-            stop=stop_before_delay(self.config.timeout),
+            stop=stop_before_delay(left),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             retry=retry_if_exception_type(ConnectionFailedError),
             reraise=True,
@@ -134,13 +137,13 @@ class Engine:
 
     def _fault(self, error: Exception) -> Fault | None:
         matches = [(len(kind.__mro__), fault) for kind, fault in self.backend.errors.items() if isinstance(error, kind)]
-        return max(matches)[1] if matches else None
+        return max(matches)[1] if matches else self.backend.fault(error)
 
     def _translated(self, error: Exception, fault: Fault | None, operation: str) -> BackendError:
         kind = _ERRORS[fault] if fault else BackendError
         advice = f" ({_ADVICE[fault]})" if fault else ""
         name = f" {self.config.index_name!r}" if self.config.index_name else ""
-        text = self.without_secrets(str(error)) or type(error).__name__
+        text = self.without_secrets(self.backend.reason(error)) or type(error).__name__
         translated = kind(f"{self.name}{name}: {operation}: {text}{advice}")
         translated.backend, translated.operation = self.name, operation
         return translated
@@ -238,25 +241,30 @@ class Engine:
         exact: bool,
         params: Mapping[str, Any],
     ) -> list[tuple[Records, NDArray[np.float64]]]:
-        """The engine's nearest rows of each query, in distances, in its own order."""
-        hits = self.call(
-            "search",
-            self.backend.search,
-            queries,
-            k,
-            where,
-            include=self._parts(parts),
-            exact=exact,
-            params={**self.config.search_params, **params},
-        )
-        if len(hits.rows) != len(queries):
-            raise BackendError(f"{self.name}: search: {len(hits.rows)} answers to {len(queries)} queries")
+        """The engine's nearest rows of each query, in distances, in its own order; as many calls as it takes."""
         assert self.spec is not None  # noqa: S101  a search comes after the creation
         score = self.capabilities.metrics[self.spec.metric]
-        return [
-            (self._decode(rows, parts), distances(np.asarray(scores, dtype=np.float64), score, self.spec.metric))
-            for rows, scores in zip(hits.rows, hits.scores, strict=True)
-        ]
+        asked = {"include": self._parts(parts), "exact": exact, "params": {**self.config.search_params, **params}}
+        size = self._queries_a_call(queries, k)
+        answers = []
+        for start in range(0, len(queries), size):
+            piece = queries[start : start + size]
+            hits = self.call("search", self.backend.search, piece, k, where, **asked)
+            if len(hits.rows) != len(piece):
+                raise BackendError(f"{self.name}: search: {len(hits.rows)} answers to {len(piece)} queries")
+            answers += [
+                (self._decode(rows, parts), distances(np.asarray(scores, dtype=np.float64), score, self.spec.metric))
+                for rows, scores in zip(hits.rows, hits.scores, strict=True)
+            ]
+        return answers
+
+    def _queries_a_call(self, queries: NDArray[np.float32], k: int) -> int:
+        """How many queries one search carries; at least one, whatever ``k`` is."""
+        hits, carried = self.capabilities.max_hits, self.capabilities.batch_bytes
+        sizes = [len(queries)]
+        sizes += [hits // k] if hits is not None else []
+        sizes += [carried // (4 * queries.shape[1])] if carried is not None else []
+        return max(1, min(sizes))
 
     def scan(
         self, parts: frozenset[Part], where: Where | None = None, batch_rows: int | None = None
@@ -318,7 +326,7 @@ class Engine:
         return params or {}
 
     def _parts(self, parts: frozenset[Part]) -> frozenset[Part]:
-        needs = self.codec.needs_fields or ("vectors" in parts and not self.capabilities.keeps_norms)
+        needs = self.codec.needs_fields or ("vectors" in parts and self.codec.keeps_norms_apart)
         return parts | METADATA if needs else parts
 
     def _decode(self, rows: Any, parts: frozenset[Part]) -> Records:

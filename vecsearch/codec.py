@@ -6,7 +6,8 @@ hidden fields, and user fields never contain ``__`` or start with ``_vs_``:
 ``_vs_meta``        typed JSON, the truth of the fields that the engine cannot hold
 ``<name>__utc``     a datetime as microseconds since 1970, so that it can be compared
 ``<name>__kept``    marks a field that lies in ``_vs_meta`` alone
-``_vs_fields``      the names that a row has, where the engine cannot ask ``exists``
+``_vs_fields``      the names that a row has, where the engine cannot ask ``exists``; with their kinds, ``year:number``,
+                    where its operators are not strict
 ``_vs_sample``      the sample of a label
 ``_vs_id``          the id, where the engine takes UUIDs only
 ``_vs_norm``        the length of the vector, where the engine stores unit vectors
@@ -31,6 +32,8 @@ from vecsearch.types import Records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vecsearch.backends.base import Metric
+
 SAMPLE = "_vs_sample"
 _ID = "_vs_id"
 _META = "_vs_meta"
@@ -39,6 +42,7 @@ _NORM = "_vs_norm"
 _UTC = "__utc"
 _KEPT = "__kept"
 MAX_INT64 = 2**63 - 1
+_ORDERS = frozenset({"lt", "lte", "gt", "gte"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("6f1d6a1e-6f0e-5d52-9f0c-3d1d4f2f2b7a")
 
@@ -67,21 +71,39 @@ def from_typed_json(value: Any) -> Any:
     return value
 
 
+def _kind(value: object) -> str:
+    """The kind of a stored value: only values of one kind compare."""
+    return "list" if isinstance(value, list) else filters.kind(value)  # type: ignore[arg-type]  # checked before
+
+
+def _kind_asked(leaf: Condition) -> str:
+    return "list" if leaf.op == "contains" else filters.kind(leaf.members[0])
+
+
 class Codec:
     """The translation for one engine's capabilities and one kind of index."""
 
-    def __init__(self, capabilities: Capabilities, *, patches: bool, ours: bool = True) -> None:
+    def __init__(
+        self, capabilities: Capabilities, *, patches: bool, ours: bool = True, metric: Metric | None = None
+    ) -> None:
         self._types = capabilities.metadata_types
         self._max_int = capabilities.max_int
+        self._orders_texts = capabilities.orders_texts
         self._uuid = capabilities.id_form == "uuid" and ours
-        self._keep_norm = not capabilities.keeps_norms
         self._patches = patches
-        self._list_fields = "exists" not in capabilities.filter_operators and "list" in self._types
+        # Tags are held in a list; where there are no lists, what would need them is refused.
+        self._loose = capabilities.filter_operators - capabilities.strict_operators
+        # Rows that others made have none.
+        tags = ours and "list" in self._types
+        self._tags_kinds = tags and bool(self._loose)
+        self._list_fields = self._tags_kinds or (tags and "exists" not in capabilities.filter_operators)
         self.needs_fields = patches or self._uuid
         """Whether a row's fields are needed to know its ids."""
-        self.keeps_rows = not (self._uuid or self._keep_norm)
+        self.keeps_norms_apart = metric in capabilities.normalises
+        """Whether a row's fields are needed to know its vector."""
+        self.keeps_rows = not (self._uuid or self.keeps_norms_apart)
         """Whether ids and vectors lie in the engine as they were put."""
-        self.plain = not (self.needs_fields or self._keep_norm or self._list_fields)
+        self.plain = not (self.needs_fields or self.keeps_norms_apart or self._list_fields)
         self._keeps_all = self._types >= METADATA_TYPES and self._max_int == MAX_INT64
 
     def id(self, row_id: str) -> str:
@@ -101,7 +123,7 @@ class Codec:
                 row[SAMPLE] = records.sample_ids[position]
             if self._uuid:
                 row[_ID] = records.ids[position]
-        if self._keep_norm and records.vectors is not None:
+        if self.keeps_norms_apart and records.vectors is not None:
             for row, norm in zip(fields, np.linalg.norm(records.vectors.astype(np.float64), axis=1), strict=True):
                 row[_NORM] = float(norm)
         documents = records.documents or [None] * len(records)
@@ -117,7 +139,7 @@ class Codec:
         if self._patches and fields is not None:
             sample_ids = [row[SAMPLE] for row in fields]
         embeddings = rows.vectors if vectors else None
-        if embeddings is not None and self._keep_norm and fields is not None:
+        if embeddings is not None and self.keeps_norms_apart and fields is not None:
             embeddings = self._with_norms(embeddings, fields)
         meta = [self._metadata(row) for row in fields] if metadata and fields is not None else None
         return Records(ids, embeddings, sample_ids, meta, rows.documents)
@@ -136,7 +158,9 @@ class Codec:
         kept_apart: dict[str, Any] = {}
         for name, value in metadata.items():
             kind = type_name(value)
-            native = kind in self._types and not (kind == "int" and abs(value) > self._max_int)
+            # What others put into their own rows may be of types that are not ours: it stays as it is.
+            held = kind in self._types or kind not in METADATA_TYPES
+            native = held and not (kind == "int" and abs(value) > self._max_int)
             if native:
                 fields[name] = value
                 continue
@@ -149,7 +173,10 @@ class Codec:
                 fields[name + _KEPT] = True
         if kept_apart:
             fields[_META] = json.dumps(kept_apart, ensure_ascii=False)
-        if self._list_fields and metadata:
+        if self._tags_kinds:
+            # Never absent and never empty, so that the complement of a condition on it needs no care.
+            fields[_FIELDS] = ["", *sorted(metadata), *sorted(f"{n}:{_kind(v)}" for n, v in metadata.items())]
+        elif self._list_fields and metadata:
             fields[_FIELDS] = sorted(metadata)
         return fields
 
@@ -169,32 +196,64 @@ class Codec:
         """
         if ids is None and filter_ is None:
             return None
-        engine_filter = (
-            None if filter_ is None else filters.normal_form(filters.map_conditions(filter_, self._condition))
-        )
+        engine_filter = None if filter_ is None else filters.normal_form(self._translated(filter_))
         return Where(None if ids is None else self.ids(ids), engine_filter)
 
+    def _translated(self, tree: Filter) -> Filter:
+        return filters.fold(tree, leaf=self._condition, every=filters.And, some=filters.Or)
+
     def _condition(self, leaf: Condition) -> Filter:
-        """A leaf in the engine's fields. Leaves of a normal form have members of one kind."""
-        if leaf.field == SAMPLE or (self._keeps_all and not self._list_fields):
-            return leaf
+        """A leaf, possibly negated, in the engine's fields. Leaves of a normal form have members of one kind."""
         if leaf.op == "exists":
-            if self._list_fields:
-                return Condition(_FIELDS, "contains", leaf.field)
-            return filters.Or(tuple(Condition(leaf.field + suffix, "exists") for suffix in ("", _UTC, _KEPT)))
+            present = self._exists(leaf.field)
+            return filters.Not(present) if leaf.negated else present
+        asked = self._compared(leaf)
+        if leaf.field == SAMPLE or not (leaf.op in self._loose or (leaf.negated and "not" in self._loose)):
+            return asked
+        if not self._tags_kinds:
+            raise UnsupportedError(
+                f"this engine's {leaf.op!r} does not tell kinds of values apart, and the kinds are not known"
+            )
+        # Where the kind is another, what the engine says of the value does not matter: hence the opposite operator.
+        kind = Condition(_FIELDS, "contains", f"{leaf.field}:{_kind_asked(leaf)}")
+        if not leaf.negated:
+            return filters.And((kind, asked))
+        if leaf.op != "contains":
+            asked = replace(asked, op=filters.OPPOSITES[leaf.op], negated=False)
+        return filters.Or((replace(kind, negated=True), asked))
+
+    def _exists(self, name: str) -> Filter:
+        if self._list_fields:
+            return Condition(_FIELDS, "contains", name)
+        if self._keeps_all:
+            return Condition(name, "exists")
+        return filters.Or(tuple(Condition(name + suffix, "exists") for suffix in ("", _UTC, _KEPT)))
+
+    def _compared(self, leaf: Condition) -> Condition:
+        """A comparison in the engine's fields and values."""
+        if leaf.field == SAMPLE:
+            return leaf
         self._refuse_kind(leaf)
-        for value in leaf.members:
+        if not self._orders_texts and leaf.op in _ORDERS and isinstance(leaf.value, str):
+            raise UnsupportedError("this engine does not compare texts by order")
+        held = leaf
+        if "datetime" not in self._types and isinstance(leaf.members[0], datetime):
+            moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))
+            held = replace(
+                leaf, field=leaf.field + _UTC, value=moments if isinstance(leaf.value, tuple) else moments[0]
+            )
+        for value in held.members:
             # At and beyond max_int stored numbers are rounded, so that a comparison could be wrong.
             if isinstance(value, (int, float)) and self._max_int < MAX_INT64 and abs(value) >= self._max_int:
-                raise UnsupportedError(f"this engine compares numbers up to {self._max_int - 1} only, not {value}")
-        if "datetime" in self._types or not isinstance(leaf.members[0], datetime):
-            return leaf
-        moments = tuple(microseconds(value) for value in leaf.members if isinstance(value, datetime))
-        return replace(leaf, field=leaf.field + _UTC, value=moments if isinstance(leaf.value, tuple) else moments[0])
+                unit = " microseconds from 1970" if held is not leaf else ""
+                raise UnsupportedError(
+                    f"this engine compares numbers up to {self._max_int - 1} only, not {value}{unit}"
+                )
+        return held
 
     def _refuse_kind(self, leaf: Condition) -> None:
         """Values kept beside the row are not seen by the engine's own comparison."""
-        kind = "list" if leaf.op == "contains" else filters.kind(leaf.members[0])
+        kind = _kind_asked(leaf)
         # Ints are also held as floats; floats never as ints. A datetime is compared by its number.
         held = {"number": "float", "datetime": "float"}.get(kind, kind)
         if held not in self._types and kind not in self._types and not (kind == "datetime" and "int" in self._types):

@@ -16,6 +16,7 @@ from vecsearch.models.base import same_model
 from vecsearch.results import html_table, object_array
 from vecsearch.scopes import Scope
 from vecsearch.types import Embeddings, IndexConfig, MetadataMode, OnExisting, OnMissing, Receipt
+from vecsearch.uploads import refuse_large
 from vecsearch.views import View
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ class SimilarityIndex(View):
             if found.sample_ids is not None and selector == "sample_ids":
                 by_name = {label: by_name[sample] for label, sample in zip(ids, found.sample_ids, strict=True)}
             for batch in rows.with_metadata(self._engine, ids, by_name, mode):
+                refuse_large(self._engine, batch)
                 self._engine.upsert(batch)
         if wait:
             self._engine.wait_until_visible(ids, [])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import TYPE_CHECKING, Any
 
-from vecsearch import checks, given, ingest, registry, runs
+from vecsearch import checks, given, ingest, naming, registry, runs
 from vecsearch import settings as layers
 from vecsearch.backends.base import METRICS, BackendConfig, Metric, Spec
 from vecsearch.calls import Engine
@@ -156,7 +155,7 @@ def connect(
     """
     resolved = layers.resolve(backend, {**settings, "index_name": index_name})
     config = resolved.config
-    if "path" in type(config).model_fields and getattr(config, "path", None) is None:
+    if config.wants_path:
         config = config.model_copy(update={"path": str(layers.config.home / "data" / resolved.backend / index_name)})
     engine = _opened(resolved, config)
     try:
@@ -196,6 +195,7 @@ def delete_run(key: str, *, cleanup: bool = False) -> None:
 
 
 def _opened(resolved: Resolved, config: BackendConfig) -> Engine:
+    naming.check(config.index_name, resolved.backend_class.capabilities.index_names, resolved.backend)
     with registry.importing(resolved.backend):
         return Engine(resolved.backend_class(config))
 
@@ -247,10 +247,10 @@ def _placed(resolved: Resolved, key: str | None) -> BackendConfig:
     """The configuration with a place for the data: a folder of its own, or a name that nobody else has."""
     config = resolved.config
     update: dict[str, Any] = {}
-    if key is not None and "path" in type(config).model_fields and getattr(config, "path", None) is None:
+    if key is not None and config.wants_path:
         update["path"] = str(runs.data_path(resolved.backend, key))
     if config.index_name is None and not resolved.backend_class.capabilities.local:
-        update["index_name"] = f"vecsearch_{key or 'unnamed'}_{secrets.token_hex(3)}".lower()
+        update["index_name"] = naming.made(key, resolved.backend_class.capabilities.index_names)
     return config.model_copy(update=update) if update else config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +212,7 @@ def pieces(engine: Engine, records: Records, start: int, upload: Upload, on_exis
 
 def _bounds(engine: Engine, records: Records) -> list[tuple[int, int]]:
     rows, limit = engine.batch_rows, engine.capabilities.batch_bytes
+    refuse_large(engine, records)
     if limit is None:
         return [(low, min(low + rows, len(records))) for low in range(0, len(records), rows)]
     sizes = _sizes(records)
@@ -228,6 +229,19 @@ def _bounds(engine: Engine, records: Records) -> list[tuple[int, int]]:
     if low < len(records):
         bounds.append((low, len(records)))
     return bounds
+
+
+def refuse_large(engine: Engine, records: Records) -> None:
+    """Refuse rows whose fields and documents are more than the engine holds in one row."""
+    most = engine.capabilities.row_bytes
+    if most is None:
+        return
+    for row_id, size in zip(records.ids, _sizes(replace(records, vectors=None)), strict=True):
+        if size > most:
+            raise UnsupportedError(
+                f"{engine.name}: the metadata and document of the row {row_id!r} have about {size} bytes; "
+                f"it holds {most}"
+            )
 
 
 def _sizes(records: Records) -> list[int]:

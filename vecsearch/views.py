@@ -330,8 +330,12 @@ class View:
         problems: list[str] = []
         size = None
         try:
-            size = self._engine.call_once("health", self._engine.backend.count) if self._engine.spec else 0
-            problems = self._engine.call_once("health", self._engine.backend.problems)
+            backend, size = self._engine.backend, 0
+            if self._engine.spec is None:  # nothing was created yet; does the engine answer?
+                self._engine.call_once("health", backend.describe)
+            else:
+                size = self._engine.call_once("health", backend.count)
+                problems = self._engine.call_once("health", backend.problems)
         except Exception as error:  # noqa: BLE001  whatever is wrong is the answer
             problems = [str(error)]
         milliseconds = (time.perf_counter() - started) * 1e3

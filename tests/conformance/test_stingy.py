@@ -1,4 +1,4 @@
-"""An engine that can do little and checks that it is never asked for more: every plan of vecsearch is taken."""
+"""Engines that can do little, and check that they are never asked for more: every plan of vecsearch is taken."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from vecsearch import registry
-from vecsearch.backends.base import METRICS, Capabilities, Score
+from vecsearch.backends.base import FILTER_OPERATORS, METRICS, Capabilities, Names, Score
 from vecsearch.backends.sklearn import SklearnBackend
 from vecsearch.core import cross_distances
-from vecsearch.filters import conditions, operators
+from vecsearch.filters import OPPOSITES, And, Condition, Not, Or, conditions, fold, normal_form, operators
 from vecsearch.testing import IndexConformance
 from vecsearch.testing.wrappers import WrappedBackend
 
@@ -35,7 +35,10 @@ class StingyBackend(WrappedBackend, inner=SklearnBackend):
         max_int=2**53,
         id_form="uuid",
         zero_vectors=False,
-        keeps_norms=False,
+        normalises=frozenset({"cosine"}),
+        max_hits=60,
+        row_bytes=1 << 16,
+        index_names=Names(characters="a-z0-9-", first="a-z", longest=45),
         thread_safe=False,
         local=False,
         durable=False,
@@ -84,6 +87,8 @@ class StingyBackend(WrappedBackend, inner=SklearnBackend):
 
     def search(self, queries, k, where, *, include, exact, params):
         self._is_kept(1 <= k <= 30 and len(queries) >= 1, "max_k")
+        self._is_kept(len(queries) == 1 or len(queries) * k <= 60, "max_hits")
+        self._is_kept(len(queries) == 1 or queries.nbytes <= 1 << 17, "batch_bytes")
         self._is_kept(queries.dtype == np.float32 and queries.flags.c_contiguous, "float32, C-contiguous")
         self._where(where)
         hits = super().search(queries, k, where, include=include | {"vectors"}, exact=exact, params=params)
@@ -108,13 +113,51 @@ class StingyBackend(WrappedBackend, inner=SklearnBackend):
         return super().count()
 
 
-class TestStingy(IndexConformance):
-    backend = "stingy"
+class LooseBackend(WrappedBackend, inner=SklearnBackend):
+    """Has no ``exists``, and most comparisons hold of missing fields and of other kinds, as in some engines."""
+
+    name = "loose"
+    capabilities = replace(
+        SklearnBackend.capabilities,
+        filter_operators=FILTER_OPERATORS - {"exists"},
+        strict_operators=frozenset({"eq", "lt"}),
+        local=False,
+    )
+
+    def _loosened(self, leaf):
+        if leaf.field == "_vs_fields" or leaf.op == "contains":
+            assert leaf.op == "contains"
+        else:
+            assert not leaf.negated
+            assert leaf.op != "exists"
+        if leaf.op in ("eq", "lt") or leaf.field == "_vs_fields":
+            return leaf
+        if leaf.op == "contains":
+            return Or((leaf, Not(Condition("_vs_fields", "contains", f"{leaf.field}:list"))))
+        return Or((leaf, Not(Or((leaf, replace(leaf, op=OPPOSITES[leaf.op]))))))
+
+    def _where(self, where):
+        if where is None or where.filter is None:
+            return where
+        return replace(where, filter=normal_form(fold(where.filter, leaf=self._loosened, every=And, some=Or)))
+
+    def search(self, queries, k, where, **named):
+        return super().search(queries, k, self._where(where), **named)
+
+    def scan(self, batch_rows, include, where=None):
+        return super().scan(batch_rows, include, self._where(where))
+
+    def count(self, where=None):
+        return super().count(self._where(where))
+
+
+class SavedInAFolder(IndexConformance):
+    """The hooks of wrappers of the embedded backend."""
 
     @pytest.fixture(autouse=True, scope="class")
-    @staticmethod
-    def _known():
-        with registry.registered("stingy", StingyBackend):
+    @classmethod
+    def _known(cls):
+        with registry.registered(cls.backend, cls.wrapper):
             yield
 
     def settings(self, tmp_path):
@@ -127,6 +170,16 @@ class TestStingy(IndexConformance):
         rows = next(iter(peek.scan(10**6, frozenset({"vectors", "fields"}))))
         peek.close()
         return {i: (v, f) for i, v, f in zip(rows.ids, rows.vectors, rows.fields, strict=True)}
+
+
+class TestStingy(SavedInAFolder):
+    backend = "stingy"
+    wrapper = StingyBackend
+
+
+class TestLoose(SavedInAFolder):
+    backend = "loose"
+    wrapper = LooseBackend
 
 
 def test_all_metrics_are_tried():

@@ -30,6 +30,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 Fault = Literal["unavailable", "rate_limited", "denied", "not_found", "exists", "storage", "invalid"]
 Part = Literal["vectors", "fields", "documents"]
 FILTER_OPERATORS = frozenset({"eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "exists", "not"})
+GivenClient = Annotated[Any, Field(exclude=True)]
+"""The type of a setting that takes the engine's own client: used, never closed, never recorded."""
 METADATA_TYPES = frozenset({"str", "int", "float", "bool", "datetime", "list"})
 
 
@@ -47,13 +49,30 @@ class Identity:
     """Marks a setting that says *which* index is meant; the run record wins over every layer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What an engine lets an index be called; sets of characters as between the brackets of a regular expression."""
+
+    characters: str
+    first: str | None = None
+    """Those that a name may begin with, where these are fewer."""
+    last: str | None = None
+    """Those that it may end with, where these are fewer."""
+    shortest: int = 1
+    longest: int = 255
+
+
 class BackendConfig(BaseModel):
     """The settings common to all backends; an adapter's own model derives from it.
 
     A field is of one of three kinds. ``SecretStr`` fields are secrets: never recorded or shown. Fields annotated with
     ``Identity()`` say which index is meant: recorded, and the record wins. All others are connection settings: the
-    layers win over the record. A field called ``path`` gets ``<home>/data/<backend>/<key>`` where the user gives none.
+    layers win over the record. A field called ``path`` gets ``<home>/data/<backend>/<key>`` where the user gives none,
+    and none of the settings ``elsewhere``. A client that the user made is a field of type ``GivenClient``.
     """
+
+    elsewhere: ClassVar[frozenset[str]] = frozenset()
+    """The settings that say where the index lies without a ``path``, such as ``url``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
 
@@ -77,9 +96,16 @@ class BackendConfig(BaseModel):
         """The names of the settings that are never recorded or shown."""
         return frozenset(name for name, info in cls.model_fields.items() if is_secret(info.annotation))
 
+    @property
+    def wants_path(self) -> bool:
+        """Whether the index needs a folder of its own that the user did not name."""
+        placed = ("path", *self.elsewhere)
+        return "path" in type(self).model_fields and all(getattr(self, name, None) is None for name in placed)
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Only what was set; passwords in URLs are masked."""
-        return ((name, without_userinfo(getattr(self, name), "***@")) for name in sorted(self.model_fields_set))
+        shown = (name for name in sorted(self.model_fields_set) if not type(self).model_fields[name].exclude)
+        return ((name, without_userinfo(getattr(self, name), "***@")) for name in shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +120,31 @@ class Capabilities:
     """Are the scores of the hits computed from the stored vectors, not from quantised ones?"""
     filter_operators: frozenset[str] = FILTER_OPERATORS
     """Which filter operators does it answer itself? ``"not"``: the complement of a leaf."""
+    strict_operators: frozenset[str] = FILTER_OPERATORS
+    """Which filter operators are false on a row without the field, and on a value of another kind?
+
+    ``"not"``: is the complement of those the plain one, true on such rows? Where one of ``filter_operators`` is not
+    strict, the kinds of a row's values are kept beside it, and asked for where the answer depends on them. Where
+    ``"not"`` is not, no condition but ``contains`` reaches the engine negated.
+    """
+    orders_texts: bool = True
+    """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
     filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
     """Which primitives take a ``where``?"""
     max_k: int | None = None
     """How many neighbours can one query ask for?"""
+    max_hits: int | None = None
+    """How many rows can one search return, the answers to all of its queries together?"""
     max_filter_ids: int | None = None
     """How many ids can one ``where`` name?"""
     batch_rows: int = 1000
     """How many rows can one upsert, delete or fetch carry?"""
     batch_bytes: int | None = None
-    """How many bytes of vectors, fields and documents can one upsert carry?"""
+    """How many bytes of vectors, fields and documents can one upsert carry, or of vectors one search?"""
+    row_bytes: int | None = None
+    """How many bytes of fields and documents can one row hold?"""
+    index_names: Names | None = None
+    """What may an index be called? ``None``: anything."""
     metadata_types: frozenset[str] = METADATA_TYPES
     """Which metadata types come back, and filter, exactly as they were put?"""
     max_int: int = 2**63 - 1
@@ -112,8 +153,8 @@ class Capabilities:
     """Does it take any text as an id, or UUIDs only?"""
     zero_vectors: bool = True
     """Does it store a vector of zeros (on metrics other than cosine)?"""
-    keeps_norms: bool = True
-    """Do vectors come back with the length they were put with?"""
+    normalises: frozenset[Metric] = frozenset()
+    """Under which metrics do vectors come back with the length 1, whatever it was?"""
     thread_safe: bool = True
     """May several threads call it at once?"""
     local: bool = False
@@ -191,7 +232,7 @@ class Backend(ABC, Generic[C]):
     neither keeps an object that it was given, nor gives out one that it keeps.
 
     Raise the client's own exceptions: ``errors`` says what each means, and the caller in front retries, translates and
-    names the operation. The most derived class in ``errors`` wins.
+    names the operation. The most derived class in ``errors`` wins; where no class says enough, ``fault`` does.
     """
 
     name: ClassVar[str]
@@ -207,6 +248,15 @@ class Backend(ABC, Generic[C]):
 
     def __init__(self, config: C) -> None:
         self.config = config
+
+    def fault(self, error: Exception) -> Fault | None:
+        """What an exception means whose class is not in ``errors``, by its status or its text; ``None``: a failure."""
+        del error
+        return None
+
+    def reason(self, error: Exception) -> str:
+        """What an exception says, for the message of ours; an adapter shortens what would take a page."""
+        return str(error)
 
     @property
     def client(self) -> Any:
@@ -300,9 +350,11 @@ __all__ = (
     "BackendConfig",
     "Capabilities",
     "Fault",
+    "GivenClient",
     "Hits",
     "Identity",
     "Metric",
+    "Names",
     "Part",
     "Rows",
     "Score",

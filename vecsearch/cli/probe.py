@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vecsearch import settings
+from vecsearch import naming, settings
 from vecsearch.errors import IndexNotFoundError, MissingDependencyError, VecsearchError
 
 if TYPE_CHECKING:
-    from vecsearch.backends.base import Capabilities
+    from vecsearch.backends.base import Capabilities, Names
 
-_NAME = "vecsearch_check"  # an index that need not exist: "there is none" is an answer
+_NAME = "check"  # an index that need not exist: "there is none" is an answer
 
 
 @dataclass(slots=True)
@@ -64,7 +64,9 @@ def _ask(answer: Answer, seconds: float, path: str) -> None:
         if answer.capabilities.local:
             answer.state = "embedded"
             return
-        engine = Engine(resolved.backend_class(_bounded(resolved.config, seconds, path)))
+        engine = Engine(
+            resolved.backend_class(_bounded(resolved.config, seconds, path, answer.capabilities.index_names))
+        )
         answer.capabilities = engine.capabilities
         try:
             started = time.monotonic()
@@ -85,11 +87,11 @@ def _ask(answer: Answer, seconds: float, path: str) -> None:
         answer.state, answer.problem = "silent", f"{type(error).__name__}: {error}"
 
 
-def _bounded(config: Any, seconds: float, path: str) -> Any:
+def _bounded(config: Any, seconds: float, path: str, names: "Names | None") -> Any:
     """The same settings, for an index that does not exist, in a place that can be thrown away."""
     update: dict[str, Any] = {"timeout": min(config.timeout, seconds)}
     if config.index_name is None:
-        update["index_name"] = _NAME
-    if "path" in type(config).model_fields and config.path is None:
+        update["index_name"] = naming.made(_NAME, names)
+    if config.wants_path:
         update["path"] = path
     return config.model_copy(update=update)

@@ -13,6 +13,7 @@ instants). The truth table in ``docs/filters.md`` is the documentation and the t
 from vecsearch.filters.forms import from_json, parse, to_json
 from vecsearch.filters.meaning import normal_form, predicate
 from vecsearch.filters.tree import (
+    OPPOSITES,
     And,
     Condition,
     Constant,
@@ -23,12 +24,14 @@ from vecsearch.filters.tree import (
     Or,
     conditions,
     fields,
+    fold,
     map_conditions,
     operators,
 )
 from vecsearch.filters.values import Kind, Scalar, is_field_name, kind
 
 __all__ = (
+    "OPPOSITES",
     "And",
     "Condition",
     "Constant",
@@ -41,6 +44,7 @@ __all__ = (
     "Scalar",
     "conditions",
     "fields",
+    "fold",
     "from_json",
     "is_field_name",
     "kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from vecsearch.errors import FilterError
 from vecsearch.filters.values import MAX_MEMBERS, Scalar, field_name, members_of, nearest, plain, show
@@ -14,12 +14,25 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+T = TypeVar("T")
 Operator = Literal["eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "exists"]
 
 MAX_DEPTH = 16
 MAX_NODES = 512
 LISTS = frozenset({"in", "not_in"})
 SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+
+OPPOSITES: dict[Operator, Operator] = {
+    "eq": "ne",
+    "ne": "eq",
+    "lt": "gte",
+    "lte": "gt",
+    "gt": "lte",
+    "gte": "lt",
+    "in": "not_in",
+    "not_in": "in",
+}
+"""What holds of the values of the same kind for which an operator does not."""
 
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 _METHODS = {"in": "is_in", "not_in": "not_in", "contains": "contains"}
@@ -206,6 +219,27 @@ def map_conditions(tree: Filter, rewrite: Callable[[Condition], Filter]) -> Filt
         case Not(part):
             return Not(map_conditions(part, rewrite))
     return tree
+
+
+def fold(
+    tree: Filter,
+    *,
+    leaf: Callable[[Condition], T],
+    every: Callable[[tuple[T, ...]], T],
+    some: Callable[[tuple[T, ...]], T],
+) -> T:
+    """What a filter in normal form means elsewhere, from what its leaves and their conjunctions mean there.
+
+    ``leaf`` sees conditions, possibly negated; ``every`` and ``some`` the answers of all parts of an and, of an or.
+    """
+    match tree:
+        case Condition():
+            return leaf(tree)
+        case And(parts):
+            return every(tuple(fold(part, leaf=leaf, every=every, some=some) for part in parts))
+        case Or(parts):
+            return some(tuple(fold(part, leaf=leaf, every=every, some=some) for part in parts))
+    raise FilterError(f"{show(tree)} is not in normal form")
 
 
 def condition(field: str, op: Operator, value: object, negated: bool = False) -> Condition:

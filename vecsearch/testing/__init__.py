@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vecsearch.testing.command import ConformanceReport, run_conformance
     from vecsearch.testing.conformance import IndexConformance
+    from vecsearch.testing.servers import own_server
 
 _HOMES = {
     "ConformanceReport": "vecsearch.testing.command",
     "IndexConformance": "vecsearch.testing.conformance",
+    "own_server": "vecsearch.testing.servers",
     "run_conformance": "vecsearch.testing.command",
 }
 _ASSERTING = ("vecsearch.testing.conformance", "vecsearch.testing.suite")
@@ -58,4 +60,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
-__all__ = ("ConformanceReport", "IndexConformance", "run_conformance")
+__all__ = ("ConformanceReport", "IndexConformance", "own_server", "run_conformance")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vecsearch import registry
+from vecsearch import settings as settings_
 from vecsearch.errors import MissingDependencyError, VecsearchError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def run_conformance(backend_name: str, settings: Mapping[str, Any] | None = None
         "name": backend_name,
         "home": f"{cls.__module__}:{cls.__qualname__}",
         "path": [entry or str(Path.cwd()) for entry in sys.path],
-        "paths": [name for name in ("path",) if name in cls.Config.model_fields and name not in given],
+        "paths": ["path"] if settings_.resolve(backend_name, given).config.wants_path else [],
         "settings": given,
     }
     with tempfile.TemporaryDirectory(prefix="vecsearch-conformance-") as name:

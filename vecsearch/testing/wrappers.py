@@ -57,6 +57,14 @@ class WrappedBackend(Backend[BackendConfig]):
         if not self._own_capabilities:
             self.capabilities = self.inner.capabilities
 
+    def fault(self, error: Exception) -> Fault | None:
+        """Pass on."""
+        return self.inner.fault(error)
+
+    def reason(self, error: Exception) -> str:
+        """Pass on."""
+        return self.inner.reason(error)
+
     @property
     def client(self) -> Any:
         """The client of the backend within."""

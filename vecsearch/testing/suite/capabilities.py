@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from vecsearch.backends.base import FILTER_OPERATORS, METADATA_TYPES, METRICS, Capabilities, Score
-from vecsearch.errors import InvalidInputError, UnsupportedError
+from vecsearch import filters, naming
+from vecsearch.backends.base import FILTER_OPERATORS, METADATA_TYPES, METRICS, Capabilities, Names, Score
+from vecsearch.errors import ConfigError, InvalidInputError, UnsupportedError
 from vecsearch.testing.suite import data
 from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened
 from vecsearch.testing.wrappers import limited, recording
@@ -37,7 +38,10 @@ class CapabilityTests(Harness):
         assert caps.metadata_types <= METADATA_TYPES
         assert caps.id_form in ("text", "uuid")
         assert caps.batch_rows >= 1
-        assert all(limit is None or limit >= 1 for limit in (caps.max_k, caps.max_filter_ids, caps.batch_bytes))
+        limits = (caps.max_k, caps.max_hits, caps.max_filter_ids, caps.batch_bytes, caps.row_bytes)
+        assert all(limit is None or limit >= 1 for limit in limits)
+        assert caps.strict_operators <= FILTER_OPERATORS
+        assert caps.normalises <= set(caps.metrics)
         assert 1 <= caps.dims[0] <= caps.dims[1]
         assert caps.max_int >= 2**24
         assert self.backend_class.name == self.backend
@@ -107,15 +111,128 @@ class CapabilityTests(Harness):
         """
         declared = self.capabilities.batch_bytes
         size = min(declared or 1 << 22, 1 << 22)
-        documents = ["x" * (size // 8)] * 24
-        ids = [f"d{number:02d}" for number in range(24)]
-        index = self.create(embeddings=data.vectors(24), sample_ids=ids, documents=documents, metric=self.metric)
+        length = min(size // 8, (self.capabilities.row_bytes or size) - 200)
+        ids = [f"d{number:03d}" for number in range(3 * size // length)]
+        documents = ["x" * length] * len(ids)
+        index = self.create(embeddings=data.vectors(len(ids)), sample_ids=ids, documents=documents, metric=self.metric)
         assert index.ids().tolist() == ids
         wrapper = limited(self.backend_class, batch_bytes=2000)
         index = self.create(wrapper=wrapper, dim=data.DIM, metric=self.metric)
         with pytest.raises(UnsupportedError, match="large"):
             index.add_to_index(data.vectors(1), ["large"], documents=["x" * 3000])
         assert not wrapper.calls("upsert")
+
+    def test_rows_that_the_engine_cannot_hold_are_refused(self) -> None:
+        """A row of more than ``row_bytes`` is an error that names it, before anything is written; a smaller one is not.
+
+        If this fails, lower ``row_bytes`` to what one row of the engine holds.
+        """
+        declared = min(self.capabilities.row_bytes or 1 << 20, 1 << 20)
+        text = "x" * (declared - 200)
+        index = self.create(embeddings=data.vectors(1), sample_ids=["wide"], documents=[text], metric=self.metric)
+        assert index.search(ids=["wide"], k=1)[0].documents == [text]
+        wrapper = limited(self.backend_class, row_bytes=900)
+        index = self.create(wrapper=wrapper, dim=data.DIM, metric=self.metric)
+        for columns in ({"documents": ["short", "x" * 1000]}, {"metadata": [{}, {"x": "x" * 1000}]}):
+            with pytest.raises(UnsupportedError, match="wide"):
+                index.add_to_index(data.vectors(2), ["narrow", "wide"], **columns)
+        assert not wrapper.calls("upsert")
+        index.add_to_index(data.vectors(1), ["narrow"], metadata=[{"x": "x" * 500}])
+        with pytest.raises(UnsupportedError, match="narrow"):
+            index.set_metadata([{"y": "x" * 500}], ["narrow"])
+        assert len(wrapper.calls("upsert")) == 1
+
+    def test_many_queries_keep_to_the_declared_hits(self) -> None:
+        """Queries are cut into calls of at most ``max_hits`` rows and ``batch_bytes`` bytes; the answers are the same.
+
+        If this fails, lower ``max_hits`` to what one answer of the engine carries.
+        """
+        rows = data.sample_rows()
+        declared = min(self.capabilities.max_hits or 2000, 2000)
+        many = data.vectors(declared // 10 + 1, seed=78)
+        answers = self.filled().search(many, 10, **self.exactly)
+        assert [len(ranking) for ranking in answers] == [10] * len(many)
+        bytes_of_three = 4 * data.DIM * 3
+        for changes, most in (({"max_hits": 30}, 4), ({"max_hits": 5}, 1), ({"batch_bytes": bytes_of_three}, 3)):
+            wrapper = limited(self.backend_class, **changes)
+            index = self.create(wrapper=wrapper, dim=data.DIM, metric=self.metric)
+            inner = rows.take(range(40))
+            index.add_to_index(inner.vectors, inner.ids)
+            queries = data.vectors(11, seed=79)
+            answers = index.search(queries, 7, include=())  # not exactly: that may be a scan
+            for query, ranking in zip(queries, answers, strict=True):
+                data.assert_ranking(ranking, data.truth(query, inner.by_id(), self.metric), 7, exact=False)
+            sizes = [len(call.arguments[0]) for call in wrapper.calls("search")]
+            assert max(sizes) <= most
+            assert sum(sizes) >= 11
+
+    def test_names_that_the_engine_does_not_take(self) -> None:
+        """Refused before any call, with one that would do; names that are made here fit; the longest legal one works.
+
+        If this fails, check ``index_names``.
+        """
+        rule = self.capabilities.index_names
+        if rule is not None:
+            name = naming.fitted(f"Conformance-of.{'n' * rule.longest}", rule)
+            index = self.create(index_name=name, dim=4, metric=self.metric)
+            assert len(index) == 0
+        narrow = Names(characters="a-z0-9", first="a-z", longest=30)  # of which all engines take some
+        wrapper = limited(self.backend_class, index_names=narrow)
+        for name in ("UPPER", "a_b", "-a", "a-", "", "n" * 31, "a'; DROP TABLE x; --"):
+            with pytest.raises(ConfigError, match="would do"):
+                self.create(wrapper=wrapper, index_name=name, dim=4, metric=self.metric)
+        assert nothing_happened(wrapper)
+        if not self.capabilities.local:
+            for key in (None, "A_Run_with_a_very_very_long_key"):
+                made = self.create(wrapper=wrapper, dim=4, metric=self.metric, key=key).config.index_name
+                assert naming.fits(made, narrow), made
+
+    def test_kinds_are_asked_for_where_operators_are_not_strict(self) -> None:
+        """With ``strict_operators`` less than all, the kinds of values lie beside the row, and answers stay right.
+
+        If this fails, check ``contains`` and its complement on a list of texts, and that hidden fields come back.
+        """
+        from vecsearch.testing.truth_table import CASES, ROWS
+
+        caps = self.capabilities
+        wrapper = limited(self.backend_class, strict_operators=frozenset(), local=False)
+        index = self.create(
+            wrapper=wrapper,
+            embeddings=data.vectors(len(ROWS), seed=30),
+            sample_ids=list(ROWS),
+            metadata=list(ROWS.values()),
+            metric=self.metric,
+        )
+        found = index.get_metadata()
+        assert all(data.same_metadata(found[row_id], row) for row_id, row in ROWS.items())
+        for case in CASES:
+            holding = index.search(data.vectors(1)[0], len(ROWS), filter=case.filter, allow_scan=True)[0].ids
+            assert set(holding) == case.holds, repr(case.filter)
+        if caps.filter_operators >= {"contains", "not"} and "list" in caps.metadata_types:
+            asked = [call.arguments[2].filter for call in wrapper.calls("search") if call.arguments[2] is not None]
+            negated = {leaf.op for tree in asked for leaf in filters.conditions(tree) if leaf.negated}
+            assert negated == {"contains"}
+
+    def test_texts_that_cannot_be_compared_by_order(self) -> None:
+        """Without ``orders_texts`` such a condition is refused or answered by a scan; equal texts are still found.
+
+        If this fails, check ``orders_texts``.
+        """
+        from vecsearch import F
+
+        wrapper = limited(self.backend_class, orders_texts=False, local=False)
+        rows = data.sample_rows().take(range(20))
+        index = self.create(wrapper=wrapper, **rows.columns(), metric=self.metric)
+        query = data.vectors(1)[0]
+        for tree in (F("parity") < "n", ~(F("parity") >= "n"), (F("parity") <= "even") & (F("number") < 9)):
+            before = len(wrapper.log)
+            with pytest.raises(UnsupportedError, match="order"):
+                index.search(query, filter=tree)
+            assert nothing_happened(wrapper, since=before)
+            expected = set(rows.those(filters.predicate(tree)))
+            assert set(index.search(query, 20, filter=tree, allow_scan=True)[0].ids) == expected
+        if self.native("search", F("parity") == "even"):
+            assert len(index.search(query, 10, filter=F("parity") == "even")[0]) == 10
 
     def test_large_integers(self) -> None:
         """Integers up to ``max_int`` are compared as they are; beyond it a filter is refused or answered by a scan.
@@ -153,7 +270,7 @@ class CapabilityTests(Harness):
 
         If this fails, check that the adapter stores fields of hidden names (``_vs_meta``, ``x__kept``) like others.
         """
-        from vecsearch import F, filters
+        from vecsearch import F
 
         types = METADATA_TYPES & self.capabilities.metadata_types - {kind}
         rows: dict[str, dict[str, Any]] = {
@@ -216,17 +333,17 @@ class CapabilityTests(Harness):
 
     @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
     def test_lengths_come_back_from_engines_that_normalise(self, metric: Metric) -> None:
-        """With ``keeps_norms=False`` lengths are kept beside rows: vectors come back within 2 units in the last place.
+        """With ``normalises`` lengths are kept beside rows: vectors come back within 2 units in the last place.
 
         If this fails, check that the adapter stores the hidden field ``_vs_norm`` like others.
         """
         if metric not in self.capabilities.metrics:
             pytest.skip(f"{self.backend} declares no {metric}")
-        wrapper = limited(self.backend_class, keeps_norms=False)
+        wrapper = limited(self.backend_class, normalises=frozenset({metric}))
         rows = data.sample_rows().take(range(30))
         index = self.create(wrapper=wrapper, **rows.columns(), metric=metric)
         found = index.get_embeddings(sample_ids=rows.ids).embeddings
-        assert data.ulps(found, rows.vectors) <= 2
+        assert data.ulps(found, rows.vectors) <= max(self.ulps, 2)
         assert data.same_metadata(index.get_metadata()[rows.ids[3]], rows.metadata[3])
 
     def test_distances_of_quantised_answers_are_true(self) -> None:

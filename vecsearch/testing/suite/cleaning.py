@@ -66,7 +66,7 @@ class CleaningTests(Harness):
     def test_duplicates_and_unique_do_not_depend_on_the_backend(self) -> None:
         """The embedded default gives the same ids on the same rows, in the same order.
 
-        If this fails, check that vectors come back as they were put, to the last bits (``keeps_norms``).
+        If this fails, check that vectors come back as they were put, to the last bits (``normalises``).
         """
         metric, rows = self._comparable, data.sample_rows()
         order = np.random.default_rng(3).permutation(data.ROWS)

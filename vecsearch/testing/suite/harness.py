@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecsearch
-from vecsearch import filters, registry
+from vecsearch import filters, naming, registry
 from vecsearch.backends.base import METRICS, Backend, Capabilities, Metric
 from vecsearch.errors import UnsupportedError
 from vecsearch.testing.suite import data
@@ -100,6 +100,11 @@ class Harness:
         """A metric under which a vector's length counts, if there is one."""
         return "euclidean" if "euclidean" in self.capabilities.metrics else self.metric
 
+    def named(self, name: str) -> str:
+        """An index's name like ``name`` that the backend takes."""
+        rule = self.capabilities.index_names
+        return name if rule is None else naming.fitted(name, rule)
+
     def new_settings(self) -> dict[str, Any]:
         """The settings of one more index."""
         folder = next(self._folders)
@@ -178,9 +183,7 @@ class Harness:
         normal = filters.normal_form(filter_)
         if isinstance(normal, filters.Constant):
             return not ids or not normal.value or primitive in caps.filters_in
-        needed = filters.operators(normal)
-        if "exists" not in caps.filter_operators and "list" in caps.metadata_types:
-            needed = frozenset("contains" if op == "exists" else op for op in needed)
+        needed = frozenset(op for leaf in filters.conditions(normal) for op in _needed(leaf, caps))
         integers = [
             value
             for leaf in filters.conditions(normal)
@@ -189,6 +192,14 @@ class Harness:
         ]
         in_range = caps.max_int >= 2**63 - 1 or all(abs(value) < caps.max_int for value in integers)
         return primitive in caps.filters_in and needed <= caps.filter_operators and in_range
+
+    @property
+    def ulps(self) -> int:
+        """How far a vector that came back may be from what was put, in units in the last place.
+
+        Not at all, but where the engine keeps unit vectors, which some round anew at every search.
+        """
+        return 8 if self.capabilities.normalises else 0
 
     @property
     def exactly(self) -> dict[str, Any]:
@@ -214,7 +225,7 @@ class Harness:
         As the user asks: true distances, no short answer, no row out of scope; the nearest where the backend is exact.
         Where it declares that it cannot: ``UnsupportedError``. Exactly, with leave to scan: the nearest, always.
         """
-        caps = self.capabilities
+        caps = target.capabilities
         fits = caps.max_k is None or min(k, len(target)) <= caps.max_k
         if (self.native("search", filter, ids=ids) and fits) or caps.local:
             try:
@@ -253,9 +264,8 @@ class Harness:
         assert (found.label_ids is None) == (labels is None)
         if labels is not None:
             assert cast("Any", found.label_ids).tolist() == list(labels)
-        allowed = 0 if self.capabilities.keeps_norms else 2
         worst = data.ulps(found.embeddings, vectors)
-        assert worst <= allowed, f"vectors differ by {worst} units in the last place"
+        assert worst <= self.ulps, f"vectors differ by {worst} units in the last place"
 
     def behind(self, index: SimilarityIndex) -> dict[str, tuple[NDArray[np.float32], Mapping[str, Any]]]:
         """What the back door shows, under the user's ids."""
@@ -263,6 +273,22 @@ class Harness:
         if self.capabilities.id_form == "uuid":
             return {fields["_vs_id"]: (vector, fields) for vector, fields in rows.values()}
         return dict(rows)
+
+
+def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
+    """The operators that a condition comes to: where fields or kinds are kept beside the row, they are asked for."""
+    loose = bool(caps.filter_operators - caps.strict_operators)
+    tagged = "list" in caps.metadata_types and (loose or "exists" not in caps.filter_operators)
+    complement = {"not"} if leaf.negated else set()
+    if leaf.op == "exists":
+        return complement | {"contains" if tagged else "exists"}
+    if leaf.op in ("lt", "lte", "gt", "gte") and isinstance(leaf.value, str) and not caps.orders_texts:
+        return {"the order of texts"}
+    if leaf.op in caps.strict_operators and ("not" in caps.strict_operators or not leaf.negated):
+        return complement | {leaf.op}
+    if not tagged:
+        return {"the kinds of values"}
+    return {"contains", *complement, filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op}
 
 
 def _discard(index: SimilarityIndex) -> None:

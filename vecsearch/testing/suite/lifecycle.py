@@ -108,7 +108,7 @@ class LifecycleTests(Harness):
             assert document == rows.documents[position]
         by_id = rows.by_id()
         found = np.array(answer["vectors"], dtype=np.float32)
-        assert data.ulps(found, np.stack([by_id[row_id] for row_id in answer["all_ids"]])) <= 2
+        assert data.ulps(found, np.stack([by_id[row_id] for row_id in answer["all_ids"]])) <= self.ulps
 
     def _elsewhere(self, key: str, settings: Mapping[str, Any], query: Any) -> dict[str, Any]:
         cls = self.backend_class
@@ -224,7 +224,8 @@ class LifecycleTests(Harness):
 
         If this fails, check that describe answers ``None`` for an unknown name, and makes nothing.
         """
-        settings = {**self.new_settings(), "index_name": "conformance_there"}
+        there, not_there = self.named("conformance_there"), self.named("conformance_not_there")
+        settings = {**self.new_settings(), "index_name": there}
         rows = data.sample_rows().take(range(30))
         index = self.create(**{**rows.columns(), **settings, "metric": self.lengths_matter})
         with suppress(InvalidInputError):  # in memory only: then there is nothing to attach to
@@ -232,13 +233,13 @@ class LifecycleTests(Harness):
         index.close()
         self.forget(index)
         settings.pop("index_name")
-        other = self.opened(vecsearch.connect("conformance_there", backend=self.backend, **settings))
+        other = self.opened(vecsearch.connect(there, backend=self.backend, **settings))
         assert (other.metric, other.dim, len(other)) == (self.lengths_matter, data.DIM, 30)
         self.assert_vectors(other.get_embeddings(sample_ids=rows.ids), rows.ids, rows.vectors)
         wrapper = recording(self.backend_class)
         for _ in range(2):
-            with self.through(wrapper), pytest.raises(IndexNotFoundError, match="conformance_not_there"):
-                vecsearch.connect("conformance_not_there", backend=self.backend, **self.new_settings())
+            with self.through(wrapper), pytest.raises(IndexNotFoundError, match=not_there):
+                vecsearch.connect(not_there, backend=self.backend, **self.new_settings())
         assert nothing_happened(wrapper, *WRITING)
 
     def test_an_index_that_exists_is_not_overwritten(self) -> None:
@@ -246,7 +247,7 @@ class LifecycleTests(Harness):
 
         If this fails, check that describe finds an index that another object made, and that create refuses.
         """
-        settings = {**self.new_settings(), "index_name": "conformance_taken"}
+        settings = {**self.new_settings(), "index_name": self.named("conformance_taken")}
         index = self.create(**{**data.sample_rows().columns(), **settings, "metric": self.metric})
         index.save()
         with pytest.raises(IndexExistsError):

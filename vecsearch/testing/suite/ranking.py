@@ -55,7 +55,7 @@ class RankingTests(Harness):
     def test_the_mean_is_the_query_by_the_mean_vector(self) -> None:
         """Several ids are one query by the mean of their vectors, the plain search.
 
-        If this fails, check that fetch returns the vectors as they were put (``keeps_norms``).
+        If this fails, check that fetch returns the vectors as they were put (``normalises``).
         """
         metric = self.lengths_matter
         index, rows = self.filled(metric), data.sample_rows()

@@ -23,8 +23,8 @@ class RowTests(Harness):
     def test_vectors_come_back_as_put(self, metric: Metric) -> None:
         """Vectors of very different lengths come back under every metric.
 
-        If this fails, check that fetch returns float32 of the stored vector, and that ``keeps_norms`` is false where
-        the engine normalises.
+        If this fails, check that fetch returns float32 of the stored vector, and that ``normalises`` names the
+        metrics under which the engine keeps unit vectors.
         """
         if metric not in self.capabilities.metrics:
             pytest.skip(f"{self.backend} declares no {metric}; test_undeclared_metrics_are_refused tries it")
@@ -99,7 +99,7 @@ class RowTests(Harness):
         by_id = rows.by_id()
         found = np.concatenate([batch.embeddings for batch in batches])
         expected = np.stack([by_id[row_id] for row_id in ids])
-        assert data.ulps(found, expected) <= (0 if self.capabilities.keeps_norms else 2)
+        assert data.ulps(found, expected) <= self.ulps
 
     def test_ids_of_every_legal_shape(self) -> None:
         """Quotes, SQL, unicode, 4,096 bytes: each names its own row in every call.
@@ -151,7 +151,7 @@ class RowTests(Harness):
         assert sorted(behind) == sorted(rows.ids)
         for row_id, vector, metadata in zip(rows.ids, rows.vectors, rows.metadata, strict=True):
             held, fields = behind[row_id]
-            if self.capabilities.keeps_norms:
+            if self.metric not in self.capabilities.normalises:
                 assert np.array_equal(np.asarray(held, dtype=np.float32), vector)
             else:
                 assert np.allclose(held / np.linalg.norm(held), vector / np.linalg.norm(vector), atol=1e-5)
@@ -175,5 +175,5 @@ class RowTests(Harness):
         vector, fields = behind[rows.ids[1]]
         assert fields["parity"] == "new"
         assert not {name for name in fields if name.partition("__")[0] in ("number", "tags", "taken", "ratio")}
-        if self.capabilities.keeps_norms:
+        if self.metric not in self.capabilities.normalises:
             assert np.array_equal(np.asarray(vector, dtype=np.float32), rows.vectors[1] * 2)

@@ -145,7 +145,7 @@ class SearchTests(Harness):
         positions = [where[row_id] for row_id in ranking.ids]
         if part == "embeddings":
             assert ranking.embeddings.dtype == np.float32
-            assert data.ulps(ranking.embeddings, rows.vectors[positions]) <= (0 if self.capabilities.keeps_norms else 2)
+            assert data.ulps(ranking.embeddings, rows.vectors[positions]) <= self.ulps
         elif part == "documents":
             assert ranking.documents == [rows.documents[p] for p in positions]
         else:

@@ -1,0 +1,1 @@
+"""Stand-ins for servers: on loopback, spoken to by the real clients, checked by the clients' own request models."""
