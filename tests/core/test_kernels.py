@@ -1,5 +1,6 @@
 """The answers are the same, to the last bit, whatever proposes the candidates."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -182,6 +183,20 @@ def test_a_packed_matrix_serves_several_threads(rng, small):
     for thread in several:
         thread.join()
     assert not wrong
+
+
+@needs_int8
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_searches_too(rng, small):
+    rows = rng.standard_normal((3000, 16), dtype=np.float32)
+    kept = Packed("cosine")
+    expected = knn(rows[:1], rows, 5, "cosine", packed=kept, threads=2)
+    child = os.fork()
+    if not child:
+        found = knn(rows[:1], rows, 5, "cosine", packed=kept, threads=2)
+        os._exit(0 if np.array_equal(found[1], expected[1]) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @needs_int8

@@ -83,6 +83,16 @@ class _OneBlasThread:
 _one_blas_thread = _OneBlasThread()
 
 
+@cache
+def _kept_threads() -> ThreadPoolExecutor:
+    """Starting a thread takes as long as half a search of one query does."""
+    return ThreadPoolExecutor(max(1, usable_cores() - 1), thread_name_prefix="vecsearch-core-kept")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_kept_threads.cache_clear)
+
+
 class StoppedError(RuntimeError):
     """A worker ends early because its caller has failed or was interrupted; never seen by a user."""
 
@@ -160,10 +170,10 @@ class Crew:
         return [future.result() for future in futures]
 
     def split(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """As `run`, for short work, as many items as threads: the calling thread does one of them itself."""
+        """As `run`, for a millisecond of work, an item a thread: on threads that are kept for it, and this one."""
         if self.threads == 1 or len(items) <= 1:
             return [work(item) for item in items]
-        futures = [self._submit(work, item) for item in items[1:]]
+        futures = [_kept_threads().submit(work, item) for item in items[1:]]
         first = work(items[0])
         return [first, *(future.result() for future in futures)]
 
