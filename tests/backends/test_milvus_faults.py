@@ -19,6 +19,7 @@ from pymilvus import DataType, MilvusClient
 
 import vecsearch
 from vecsearch import F
+from vecsearch.backends.milvus import MilvusBackend
 from vecsearch.errors import (
     ConfigError,
     ConnectionFailedError,
@@ -330,4 +331,17 @@ def test_nothing_is_logged_of_a_failure_that_is_raised(tmp_path, caplog):
     with caplog.at_level("WARNING"), pytest.raises(IndexNotFoundError):
         index.search(VECTORS[0], 3)
     assert not [record for record in caplog.records if record.name.startswith("pymilvus")]
+    index.close()
+
+
+def test_a_page_of_fewer_rows_is_not_the_end(tmp_path, monkeypatch):
+    """As a server answers where a segment ends and others go on."""
+    index = created(uri=str(tmp_path / "a.db"))
+    whole = MilvusBackend._query
+
+    def cut(self, expression, include, **options):
+        return whole(self, expression, include, **options)[:7]
+
+    monkeypatch.setattr(MilvusBackend, "_query", cut)
+    assert index.ids().tolist() == sorted(IDS)
     index.close()

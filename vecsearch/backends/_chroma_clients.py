@@ -44,7 +44,7 @@ def place_of(config: ChromaConfig) -> Hashable:
 
 
 def check_room(config: ChromaConfig, carried: int) -> None:
-    """Refuse a write of so many bytes where the disk is nearly full: Chroma's own would hang (seen in 1.5.9)."""
+    """Refuse a write of so many bytes where the disk is nearly full: Chroma's would never return (seen in 1.5.9)."""
     if config.path is not None and config.client is None:
         free = shutil.disk_usage(Path(config.path).expanduser()).free
         if free < _SPARE_BYTES + _COPIES * carried:

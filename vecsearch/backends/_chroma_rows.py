@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _EMPTY = "_vs_empty"
 """The names of fields that hold an empty list, which Chroma refuses."""
 _NO_DOCUMENT = "_vs_no_document"
+NOTHING: Mapping[str, Any] = {"ids": [], "metadatas": [], "documents": [], "embeddings": []}
 _OURS = (_EMPTY, _NO_DOCUMENT)
 _INCLUDED: Mapping[Part, tuple[str, ...]] = {
     "vectors": ("embeddings",),
@@ -61,19 +62,26 @@ def corrections(written: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[l
     return wrong, right
 
 
-def rows_of(
-    ids: Sequence[str], metadatas: Any, documents: Any, embeddings: Any, parts: frozenset[Part], dim: int
-) -> Rows:
-    """One list of an answer as rows."""
-    rows = Rows(list(ids))
+def answers_of(found: Mapping[str, Any], k: int) -> list[dict[str, Any]]:
+    """The answer to each query, as if it were that of a ``get``: the first ``k`` rows."""
+    return [
+        {name: None if found[name] is None else found[name][number][:k] for name in NOTHING}
+        for number in range(len(found["ids"]))
+    ]
+
+
+def rows_of(answer: Mapping[str, Any], parts: frozenset[Part], dim: int) -> Rows:
+    """An answer of Chroma's as rows."""
+    rows = Rows(list(answer["ids"]))
+    metadatas = answer["metadatas"]
     if "vectors" in parts:
-        rows.vectors = np.array(embeddings, dtype=np.float32).reshape(len(ids), dim)
+        rows.vectors = np.array(answer["embeddings"], dtype=np.float32).reshape(len(rows), dim)
     if "fields" in parts:
         rows.fields = [_fields(metadata or {}) for metadata in metadatas]
     if "documents" in parts:
         rows.documents = [
             None if (metadata or {}).get(_NO_DOCUMENT) else document
-            for metadata, document in zip(metadatas, documents, strict=True)
+            for metadata, document in zip(metadatas, answer["documents"], strict=True)
         ]
     return rows
 
@@ -97,4 +105,4 @@ def _fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-__all__ = ("corrections", "included", "joined", "replacing", "rows_of")
+__all__ = ("NOTHING", "answers_of", "corrections", "included", "joined", "replacing", "rows_of")

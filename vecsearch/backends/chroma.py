@@ -20,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, fiel
 
 from vecsearch.backends import _chroma_clients, _chroma_exact, _chroma_faults
 from vecsearch.backends._chroma_filters import compiled
-from vecsearch.backends._chroma_rows import corrections, included, joined, replacing, rows_of
+from vecsearch.backends._chroma_rows import NOTHING, answers_of, corrections, included, joined, replacing, rows_of
 from vecsearch.backends._turns import turns
 from vecsearch.backends.base import (
     FILTER_OPERATORS,
@@ -36,6 +36,7 @@ from vecsearch.backends.base import (
     Spec,
 )
 from vecsearch.errors import InvalidInputError, UnsupportedError
+from vecsearch.filters import predicate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ _MARK = "vecsearch"
 _SPACES: Mapping[Metric, str] = {"cosine": "cosine", "euclidean": "l2", "dotproduct": "ip"}
 _METRICS = {space: metric for metric, space in _SPACES.items()}
 _VECTORS: frozenset[Part] = frozenset({"vectors"})
+_FIELDS: frozenset[Part] = frozenset({"fields"})
+_NOTHING: frozenset[Part] = frozenset()
 _MOST_CANDIDATES = 100_000
 
 
@@ -125,7 +128,7 @@ class ChromaBackend(Backend[ChromaConfig]):
         strict_operators=FILTER_OPERATORS - {"exists", "ne", "not_in", "not"},
         orders_texts=False,
         max_hits=100_000,
-        max_filter_ids=5000,  # with four times as many and a filter, one search took two minutes
+        max_filter_ids=5000,
         batch_rows=2000,
         batch_bytes=4 << 20,  # a server takes requests of 40 MiB, and a float is up to 20 bytes of JSON
         index_names=Names(characters="a-zA-Z0-9._-", first="a-zA-Z0-9", last="a-zA-Z0-9", shortest=3, longest=512),
@@ -281,9 +284,9 @@ class ChromaBackend(Backend[ChromaConfig]):
         if len(ids) > (size := self.capabilities.batch_rows):
             return joined([self._fetch(ids[start : start + size], include) for start in range(0, len(ids), size)])
         if not ids:
-            return self._rows([], [], [], [], include)
+            return self._rows(NOTHING, include)
         found = self._on(lambda held: held.get(ids=list(ids), include=included(include)))
-        return self._rows(found["ids"], found["metadatas"], found["documents"], found["embeddings"], include)
+        return self._rows(found, include)
 
     def search(
         self,
@@ -308,7 +311,7 @@ class ChromaBackend(Backend[ChromaConfig]):
         # Chroma fails where one of the ids is no row.
         ids = None if where is None or where.ids is None else self._ids(where)
         if ids is not None and not ids:
-            return Hits([np.empty(0)] * len(queries), [self._rows([], [], [], [], include) for _ in queries])
+            return self._none(queries, include)
         found = self._on(
             lambda held: held.query(
                 query_embeddings=queries,
@@ -318,16 +321,7 @@ class ChromaBackend(Backend[ChromaConfig]):
                 include=[*included(include), "distances"],
             )
         )
-
-        def part(name: str, number: int) -> Any:
-            return None if found[name] is None else found[name][number][:k]
-
-        answers = [
-            self._rows(
-                ids[:k], part("metadatas", number), part("documents", number), part("embeddings", number), include
-            )
-            for number, ids in enumerate(found["ids"])
-        ]
+        answers = [self._rows(answer, include) for answer in answers_of(found, k)]
         return Hits([np.array(scores[:k], dtype=np.float64) for scores in found["distances"]], answers)
 
     def _candidates(self, k: int, params: Mapping[str, Any]) -> int:
@@ -346,10 +340,9 @@ class ChromaBackend(Backend[ChromaConfig]):
         """A request for each query, in which every row is ranked."""
         ids = self._ids(where)
         if not ids:
-            return Hits([np.empty(0)] * len(queries), [self._fetch([], include) for _ in queries])
-        asked = {"n_results": len(ids), "include": ["distances"], "where": compiled(where)}
-        if where is not None and where.ids is not None:
-            asked |= {"ids": ids, "where": None}
+            return self._none(queries, include)
+        asked: dict[str, Any] = {"n_results": len(ids), "include": ["distances"]}
+        asked |= {"where": compiled(where)} if where is None or where.ids is None else {"ids": ids}
         best = _chroma_exact.ranked(
             queries,
             k,
@@ -380,12 +373,18 @@ class ChromaBackend(Backend[ChromaConfig]):
 
     def _ids(self, where: Where | None) -> list[str]:
         """The ids of the rows among ``where``."""
-        condition, named = compiled(where), None if where is None else where.ids
-        if named is not None and not len(named):
-            return []
-        ids = None if named is None else list(named)
-        found: list[str] = self._on(lambda held: held.get(ids=ids, where=condition, include=[]))["ids"]
-        return found
+        if where is None or where.ids is None:
+            found: list[str] = self._on(lambda held: held.get(where=compiled(where), include=[]))["ids"]
+            return found
+        # The filter is applied here: Chroma took 3 s to apply one to 5000 ids of 120,000 rows.
+        rows = self._fetch(where.ids, _NOTHING if where.filter is None else _FIELDS)
+        if where.filter is None:
+            return rows.ids
+        holds = predicate(where.filter)
+        return [row_id for row_id, fields in zip(rows.ids, rows.fields or (), strict=True) if holds(fields)]
+
+    def _none(self, queries: NDArray[np.float32], include: frozenset[Part]) -> Hits:
+        return Hits([np.empty(0) for _ in queries], [self._fetch([], include) for _ in queries])
 
     @property
     def _known(self) -> Spec:
@@ -394,7 +393,5 @@ class ChromaBackend(Backend[ChromaConfig]):
             raise NotFoundError(f"Collection [{self._index}] does not exist")
         return spec
 
-    def _rows(
-        self, ids: Sequence[str], metadatas: Any, documents: Any, embeddings: Any, include: frozenset[Part]
-    ) -> Rows:
-        return rows_of(ids, metadatas, documents, embeddings, include, self._known.dim)
+    def _rows(self, answer: Mapping[str, Any], include: frozenset[Part]) -> Rows:
+        return rows_of(answer, include, self._known.dim)

@@ -385,10 +385,9 @@ class MilvusBackend(Backend[MilvusConfig]):
         while True:
             page = _milvus_filters.both(_milvus_filters.after(last, self._layout), expression)
             found = self._query(page, include, limit=size, **ordered)
-            if found:
-                yield self._rows(found, include)
-            if len(found) < size:
+            if not found:  # a page of fewer rows may only be where a segment ends
                 return
+            yield self._rows(found, include)
             keys = [entity[self._layout.key] for entity in found]
             last = str(max(keys, key=lambda key: key.encode() if isinstance(key, str) else key))
 
