@@ -26,7 +26,7 @@ from vecsearch.errors import (
     UnsupportedError,
     VecsearchError,
 )
-from vecsearch.masking import MASK, secret_values, without_userinfo
+from vecsearch.masking import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -154,10 +154,7 @@ class Engine:
 
     def without_secrets(self, text: str) -> str:
         """``text`` with every secret of the configuration masked."""
-        for name in self.config.secret_fields():
-            for secret in filter(None, secret_values(getattr(self.config, name))):
-                text = text.replace(secret, MASK)
-        return without_userinfo(text, f"{MASK}@")  # type: ignore[no-any-return]
+        return without_secrets(text, self.config)
 
     # ---- life cycle
 

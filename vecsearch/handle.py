@@ -21,6 +21,8 @@ class Handle:
     model: Model | None = None
     key: str | None = None
     label: str = ""
+    model_hint: str = ""
+    """The name of the recorded model, for a message."""
 
     @property
     def metric(self) -> Metric:

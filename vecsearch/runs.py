@@ -19,9 +19,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 
 from vecsearch import settings
 from vecsearch.backends.base import Metric  # noqa: TC001  pydantic reads it
+from vecsearch.catalogue import nearest
 from vecsearch.errors import CorruptRunError, InvalidInputError, RunError, RunExistsError, RunNotFoundError
 from vecsearch.files import atomic_write, fsync_directory, locked, storage_errors
-from vecsearch.registry import nearest
 from vecsearch.types import IndexConfig
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ def _version() -> str:
         return version("vecsearch")
     except PackageNotFoundError:  # a source tree that was never installed
         return "unknown"
+
+
+class ModelSource(BaseModel):
+    """From which provider a model comes, and its public settings: what `load_run` makes it from again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: str
+    """The name that chose the model: a profile, or the provider itself."""
+    provider: str
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class RunInfo(BaseModel):
@@ -64,6 +75,8 @@ class RunInfo(BaseModel):
     patches_field: str | None = None
     model: dict[str, JsonValue] | None = None
     """The model's ``name`` and fingerprint."""
+    model_source: ModelSource | None = None
+    """Of a model that was chosen by its name."""
     supports_prompts: bool = False
 
     @property
@@ -322,6 +335,7 @@ def _with_path(recorded: dict[str, JsonValue], change: Callable[[str], str]) -> 
 
 
 __all__ = (
+    "ModelSource",
     "RunInfo",
     "check_key",
     "corrupt_runs",
