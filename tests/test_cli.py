@@ -584,7 +584,7 @@ def test_mistakes_are_one_line_that_helps(kb):
     assert "list of numbers" in refused("search", "kb", "--vector", '["a"]')
     assert "there is no file q.npy" in refused("search", "kb", "--vector", "q.npy")
     assert "'nope'" in refused("search", "kb", "--id", "nope")
-    assert "give --id or --vector" in refused("search", "kb")
+    assert "give --id, --vector or --text" in refused("search", "kb")
     assert "k must be a whole number" in refused("search", "kb", "--id", "a/0001.jpg", "-k", "0")
     assert "--include takes" in refused("search", "kb", "--id", "a/0001.jpg", "--include", "vectors")
     assert "Did you mean 'search'?" in refused("serach", "kb")

@@ -28,8 +28,6 @@ class BuiltIn(NamedTuple):
     """The extra of vecsearch that installs its client."""
     client: str | None
     """The package that it imports."""
-    pip: str | None = None
-    """What to install where an extra cannot say it."""
 
 
 class Catalogue(Generic[T]):
@@ -137,8 +135,8 @@ class Catalogue(Generic[T]):
             raise MissingDependencyError(self._missing(name, entry))
 
     def _missing(self, name: str, entry: BuiltIn) -> str:
-        install = entry.pip or repr(f"vecsearch[{entry.extra}]")
-        return f"the {name} {self.noun} needs {entry.client}: pip install {install}"
+        install = f"vecsearch[{entry.extra}]"
+        return f"the {name} {self.noun} needs {entry.client}: pip install {install!r}"
 
     def is_installed(self, name: str) -> bool:
         """Whether the client is installed, found without importing it. A plug-in counts as installed."""

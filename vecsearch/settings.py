@@ -119,7 +119,7 @@ class Settings:
 
     @contextmanager
     def override(self, **settings: Any) -> Iterator[Settings]:
-        """Lay ``default_similarity_backend``, ``similarity_backends``, ``models`` or ``home`` over all layers in the block.
+        """Lay some of what can be edited over all layers, within the block.
 
         It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do
         not see it. Arguments still win. Blocks nest.

@@ -29,7 +29,7 @@ from vecsearch.errors import (
 from vecsearch.masking import without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ C = TypeVar("C", bound=ModelConfig)
 class EmbeddingModel(ABC, Generic[C]):
     """A provider's model. It is made without a connection; ``open`` is called once, when it is first used.
 
-    What ``vectors`` raises is the client's own: ``errors`` and ``fault`` say what it means. ``"unavailable"`` and
+    What ``vectors`` raises is the client's own, and ``fault`` says what it means: ``"unavailable"`` and
     ``"rate_limited"`` are tried again until the timeout; ``"denied"`` and ``"not_found"`` end everything; anything else
     may lie with a sample of the batch, so that the others are tried without it.
     """
@@ -67,7 +67,6 @@ class EmbeddingModel(ABC, Generic[C]):
     supports_prompts: bool = True
     batch_bytes: int | None = None
     """How many bytes of payloads one call carries, by ``size``."""
-    errors: ClassVar[Mapping[type[Exception], Fault]] = {}
 
     def __init__(self, config: C) -> None:
         self.config = config
@@ -103,7 +102,7 @@ class EmbeddingModel(ABC, Generic[C]):
         """One row of numbers for each payload, in their order."""
 
     def fault(self, error: Exception) -> Fault | None:
-        """What an exception means whose class is not in ``errors``; ``None``: it may lie with a sample."""
+        """What an exception means; ``None``: it may lie with a sample."""
         del error
         return None
 
@@ -133,7 +132,12 @@ class EmbeddingModel(ABC, Generic[C]):
         """The provider's own client or model, opened now if it was not yet."""
         with self._lock:
             if self._client is None:
-                self._client = self.open()
+                try:
+                    self._client = self.open()
+                except VecsearchError:
+                    raise
+                except Exception as error:  # noqa: BLE001  as below
+                    raise self._translated(error, "could not be opened", of_samples=False) from self._cause(error)
                 if self._client is not None:
                     weakref.finalize(self, self.end, self._client)
             return self._client
@@ -220,15 +224,15 @@ class EmbeddingModel(ABC, Generic[C]):
         except VecsearchError:
             raise
         except Exception as error:  # noqa: BLE001  a foreign error never passes without ours around it
-            # The foreign error goes along unless its text would show a secret in the traceback.
-            clean = without_secrets(str(error), self.config) == str(error)
-            raise self._translated(error, len(batch)) from (error if clean else None)
+            raise self._translated(error, f"failed on {len(batch)} samples", of_samples=True) from self._cause(error)
 
-    def _translated(self, error: Exception, count: int) -> VecsearchError:
-        matches = [(len(kind.__mro__), fault) for kind, fault in self.errors.items() if isinstance(error, kind)]
-        fault = max(matches)[1] if matches else self.fault(error)
+    def _cause(self, error: Exception) -> Exception | None:
+        """The foreign error, unless its text would show a secret in the traceback."""
+        return error if without_secrets(str(error), self.config) == str(error) else None
+
+    def _translated(self, error: Exception, what: str, *, of_samples: bool) -> VecsearchError:
+        fault = self.fault(error)
         reason = without_secrets(self.reason(error), self.config) or type(error).__name__
-        text = f"the model {self.name} failed on {count} samples: {reason}"
         if fault in ("unavailable", "rate_limited"):
             lost = ConnectionFailedError(f"the model {self.name} cannot be reached: {reason}")
             lost.backend, lost.operation = self.name, "embed"
@@ -238,7 +242,7 @@ class EmbeddingModel(ABC, Generic[C]):
             denied = AccessDeniedError(f"the model {self.name} refused the credentials: {reason}")
             denied.backend, denied.operation = self.name, "embed"
             return denied
-        return ModelError(text, of_samples=fault != "not_found")
+        return ModelError(f"the model {self.name} {what}: {reason}", of_samples=of_samples and fault is None)
 
 
 def checked(vectors: Any, count: int, dim: int | None, name: str) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Databricks Model Serving, by ``databricks-sdk``: endpoints of custom models, such as CLIP, for texts or for images."""
+"""Databricks Model Serving, by ``databricks-sdk``: endpoints of custom models, such as CLIP, for texts or images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
 from vecsearch.configured import Identity
-from vecsearch.errors import InvalidInputError
+from vecsearch.errors import InvalidInputError, ModelError
 from vecsearch.models._images import encoded
 from vecsearch.models.base import EmbeddingModel, Modality, ModelConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vecsearch.backends.base import Fault
 
 
@@ -104,16 +102,15 @@ class DatabricksModel(EmbeddingModel[DatabricksConfig]):
         records = [{self.config.input_name: payload} for payload in payloads]
         answer = self.client.serving_endpoints.query(name=endpoint, dataframe_records=records)
         if answer.predictions is None:
-            raise InvalidInputError(f"the endpoint {endpoint!r} answered without predictions")
+            raise ModelError(f"the endpoint {endpoint!r} answered without predictions")
         return answer.predictions
 
-    @property
-    def errors(self) -> Mapping[type[Exception], Fault]:  # type: ignore[override]  # the classes are the SDK's
+    def fault(self, error: Exception) -> Fault | None:
         """What the SDK's classes mean."""
         from databricks.sdk import errors
         from requests import RequestException
 
-        return {
+        meanings: dict[type[Exception], Fault] = {
             errors.Unauthenticated: "denied",
             errors.PermissionDenied: "denied",
             errors.NotFound: "not_found",
@@ -124,6 +121,7 @@ class DatabricksModel(EmbeddingModel[DatabricksConfig]):
             TimeoutError: "unavailable",
             RequestException: "unavailable",  # also a cut body, or one that is no JSON: the SDK lets them through
         }
+        return next((fault for kind, fault in meanings.items() if isinstance(error, kind)), None)
 
 
 __all__ = ("DatabricksConfig", "DatabricksModel")

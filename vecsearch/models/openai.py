@@ -1,4 +1,4 @@
-"""Endpoints that speak OpenAI's ``/embeddings``: OpenAI itself, and every server that follows it, by its ``base_url``."""
+"""Endpoints that speak OpenAI's ``/embeddings``: OpenAI itself, and any server that follows it, by ``base_url``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from vecsearch.models._http import fault_of, seconds
 from vecsearch.models.base import EmbeddingModel, ModelConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx
 
     from vecsearch.backends.base import Fault
@@ -95,18 +93,13 @@ class OpenAIModel(EmbeddingModel[OpenAIConfig]):
             rows[index] = item["embedding"]
         return rows
 
-    @property
-    def errors(self) -> Mapping[type[Exception], Fault]:  # type: ignore[override]  # the classes are the client's
-        """No answer is worth another try, whatever the reason."""
-        import httpx
-
-        return {httpx.TransportError: "unavailable"}
-
     def fault(self, error: Exception) -> Fault | None:
-        """By the status of the answer."""
+        """By the status of the answer; no answer is worth another try, whatever the reason."""
         import httpx
 
-        return fault_of(error.response.status_code) if isinstance(error, httpx.HTTPStatusError) else None
+        if isinstance(error, httpx.HTTPStatusError):
+            return fault_of(error.response.status_code)
+        return "unavailable" if isinstance(error, httpx.TransportError) else None
 
     def retry_after(self, error: Exception) -> float:
         """By the answer's header."""
@@ -119,7 +112,7 @@ class OpenAIModel(EmbeddingModel[OpenAIConfig]):
         import httpx
 
         if not isinstance(error, httpx.HTTPStatusError):
-            return f"{self.config.base_url}: {error or type(error).__name__}"
+            return f"{self.config.base_url}: {str(error) or type(error).__name__}"
         answer = error.response
         try:
             said = answer.json()["error"]
