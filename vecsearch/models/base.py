@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from vecsearch.backends.base import Fault
 
+_SHOWN = 500
+"""Characters of a foreign message: some clients quote the whole request."""
 Modality = Literal["text", "image"]
 """What ``embed`` takes: texts, or images (a path, the bytes of a file, or a PIL image)."""
 
@@ -232,7 +234,7 @@ class EmbeddingModel(ABC, Generic[C]):
 
     def _translated(self, error: Exception, what: str, *, of_samples: bool) -> VecsearchError:
         fault = self.fault(error)
-        reason = without_secrets(self.reason(error), self.config) or type(error).__name__
+        reason = without_secrets(self.reason(error), self.config)[:_SHOWN] or type(error).__name__
         if fault in ("unavailable", "rate_limited"):
             lost = ConnectionFailedError(f"the model {self.name} cannot be reached: {reason}")
             lost.backend, lost.operation = self.name, "embed"

@@ -30,10 +30,12 @@ class CallableModel:
         embed_prompts: Callable[[Sequence[str]], Any] | None,
         dim: int | None = None,
         modality: Modality | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.name = name
         self.dim = dim
         self.modality = modality
+        self.batch_size = batch_size
         self.supports_prompts = embed_prompts is not None
         self._embed = embed
         self._embed_prompts = embed_prompts
@@ -79,13 +81,13 @@ def as_model(model: Any) -> Model:
             raise InvalidInputError(f"the model {type(model).__name__} lacks {', '.join(missing)}")
         return cast("Model", model)
     name = model_name(model)
-    modality = getattr(model, "modality", None)
+    more = (getattr(model, "modality", None), getattr(model, "batch_size", None))
     if hasattr(model, "encode"):
         prompts = getattr(model, "encode_query", model.encode)
-        return cast("Model", CallableModel(name, model.encode, prompts, _declared_dim(model), modality))
+        return cast("Model", CallableModel(name, model.encode, prompts, _declared_dim(model), *more))
     if callable(model):
         prompts = model if getattr(model, "supports_prompts", False) else None
-        return cast("Model", CallableModel(name, model, prompts, getattr(model, "dim", None), modality))
+        return cast("Model", CallableModel(name, model, prompts, getattr(model, "dim", None), *more))
     raise InvalidInputError(f"{type(model).__name__} is no model; it needs .encode, .embed, or to be callable")
 
 

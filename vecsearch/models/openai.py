@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from vecsearch.backends.base import Fault
 
 _CONNECT_SECONDS = 10.0
-_SHOWN = 300
 
 
 class OpenAIConfig(ModelConfig):
@@ -119,7 +118,7 @@ class OpenAIModel(EmbeddingModel[OpenAIConfig]):
             said = said["message"] if isinstance(said, dict) else said
         except (ValueError, KeyError, TypeError):
             said = answer.text
-        return f"{self.config.base_url} answered {answer.status_code}: {str(said)[:_SHOWN] or answer.reason_phrase}"
+        return f"{self.config.base_url} answered {answer.status_code}: {said or answer.reason_phrase}"
 
 
 __all__ = ("OpenAIConfig", "OpenAIModel")

@@ -42,9 +42,9 @@ class EmbeddingStandIn(LoopbackServer):
         if request.path[:1] == (".well-known",):  # the SDK asks for it before anything else, and does without
             return Answer(404, b"{}")
         if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
-            return _said(
-                401, {"error_code": "UNAUTHENTICATED", "message": "bad token", "error": {"message": "bad key"}}
-            )
+            openai = request.path[:1] == ("v1",)
+            body: Any = {"error": {"message": "bad key"}}
+            return _said(401, body if openai else {"error_code": "UNAUTHENTICATED", "message": "bad token"})
         if request.method == "POST" and request.path == ("v1", "embeddings"):
             return self._openai(request.json())
         if (
