@@ -1,4 +1,4 @@
-"""Some nouns of WordNet 3.0 (its licence lies beside them), and their embeddings by sentence-transformers, as float16."""
+"""Some nouns of WordNet 3.0 (its licence is beside them), and their embeddings by sentence-transformers in float16."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A model that counts letters: small, and of another vector for every text of other letters."""
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import SecretStr
 
@@ -29,9 +31,9 @@ class Letters(EmbeddingModel[LettersConfig]):
 
     provider = "letters"
     Config = LettersConfig
-    fails: list[Exception] = []
-    faults: dict[type[Exception], str] = {ConnectionResetError: "unavailable", PermissionError: "denied"}
-    calls: list[list[str]] = []
+    fails: ClassVar[list[Exception]] = []
+    faults: ClassVar[dict[type[Exception], str]] = {ConnectionResetError: "unavailable", PermissionError: "denied"}
+    calls: ClassVar[list[list[str]]] = []
     opened = 0
 
     def open(self):

@@ -11,7 +11,7 @@ from vecsearch import AccessDeniedError, ConnectionFailedError, InvalidInputErro
 from vecsearch.models.base import checked
 from vecsearch.models.given import as_model, same_model
 
-SECRET = "s3cr3t-planted"
+SECRET = "s3cr3t-planted"  # noqa: S105  a planted one
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_deadline_ends_it(make):
 
 def test_a_wait_that_is_longer_than_the_deadline_is_not_begun(make, monkeypatch):
     model = make(timeout=2.0)
-    monkeypatch.setattr(model, "retry_after", lambda error: 60.0)
+    monkeypatch.setattr(model, "retry_after", lambda _: 60.0)
     model.fails += [ConnectionResetError("busy")]
     with pytest.raises(ConnectionFailedError):
         model.embed(["a"])

@@ -17,7 +17,7 @@ from vecsearch import AccessDeniedError, ConfigError, ConnectionFailedError, Mod
 from vecsearch.testing.standins.embeddings import EmbeddingStandIn
 from vecsearch.testing.standins.http import Answer
 
-TOKEN = "dapi-planted-s3cr3t"
+TOKEN = "dapi-planted-s3cr3t"  # noqa: S105  a planted one
 TEXTS = ["kite", "boat", "sail"]
 
 
@@ -84,7 +84,7 @@ def test_requests_stay_under_the_limit_of_bytes(server, load):
     model.embed([b"a" * 5_000_000] * 4)
     assert [len(request.json()["dataframe_records"]) for request in posted(server)] == [2, 2]
     assert max(len(request.body) for request in posted(server)) <= 16 << 20
-    with pytest.raises(ModelError, match="a sample takes .* bytes are the most"):
+    with pytest.raises(ModelError, match=r"a sample takes .* bytes are the most"):
         model.embed([b"a" * 12_000_000])
 
 
@@ -110,9 +110,9 @@ def test_the_deadline_holds(server, load):
     [
         (lambda body: {"predictions": body["predictions"][:2]}, "2 embeddings .* for 3 samples"),
         (lambda body: {"predictions": [*body["predictions"][:2], [1.0]]}, "different lengths"),
-        (lambda body: {"predictions": [["x"] * DIM] * 3}, "must be numbers"),
-        (lambda body: {"predictions": {"0": 1}}, "must be numbers|shape"),
-        (lambda body: {}, "without predictions"),
+        (lambda _: {"predictions": [["x"] * DIM] * 3}, "must be numbers"),
+        (lambda _: {"predictions": {"0": 1}}, "must be numbers|shape"),
+        (lambda _: {}, "without predictions"),
     ],
 )
 def test_predictions_that_are_none_are_refused(server, load, change, message):
@@ -133,7 +133,7 @@ def test_errors_are_ours(load):
     with pytest.raises(ModelError, match="no endpoint clip-txet"):
         load("databricks:clip-txet").embed(TEXTS)
     with pytest.raises(AccessDeniedError, match="refused the credentials: bad token"):
-        load(personal_access_token="dapi-wrong").embed(TEXTS)
+        load(personal_access_token="dapi-wrong").embed(TEXTS)  # noqa: S106  none
 
 
 def test_half_a_login_is_refused():

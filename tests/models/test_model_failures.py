@@ -48,7 +48,7 @@ def test_they_are_skipped_and_named(samples):
 
 
 def test_or_refused_before_anything_is_written(samples):
-    with pytest.raises(ModelError, match="'id7' could not be embedded: .*cannot read it") as caught:
+    with pytest.raises(ModelError, match=r"'id7' could not be embedded: .*cannot read it") as caught:
         vecsearch.compute_similarity(samples, model=Picky(), key="a", on_failed="raise")
     assert list(caught.value.failed) == ["id7"]
     assert vecsearch.list_runs() == []
@@ -72,7 +72,7 @@ def test_a_model_that_fails_always_is_not_asked_for_ever():
     with pytest.raises(ModelError, match="16 samples in a row could not be embedded"):
         vecsearch.compute_similarity(["bad"] * 10_000, model=Picky())
     assert Picky.calls < 40
-    with pytest.raises(ModelError, match="no sample could be embedded: .*cannot read it"):
+    with pytest.raises(ModelError, match=r"no sample could be embedded: .*cannot read it"):
         vecsearch.compute_similarity(["bad"], model=Picky())
 
 

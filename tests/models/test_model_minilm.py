@@ -1,7 +1,6 @@
 """The real all-MiniLM-L6-v2, end to end: texts in, the right gloss out."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -58,10 +57,13 @@ def test_text_search_on_glosses():
 def test_another_process_searches_by_text_and_needs_only_the_key(tmp_path):
     vecsearch.compute_similarity(GLOSSES, model="minilm", key="glosses").close()
     code = "import vecsearch; print(vecsearch.load_run('glosses').search(text='where books are kept', k=1)[0].ids[0])"
-    run = {"capture_output": True, "text": True, "check": True, "timeout": 100, "env": dict(os.environ)}
-    assert subprocess.run([sys.executable, "-c", code], **run).stdout == "library\n"
-    line = ["-m", "vecsearch", "search", "glosses", "--text", "hot molten rock", "-k", "2", "--json"]
-    shown = json.loads(subprocess.run([sys.executable, *line], **run).stdout)
+
+    def said(*line):
+        done = subprocess.run([sys.executable, *line], capture_output=True, text=True, check=True, timeout=100)
+        return done.stdout
+
+    assert said("-c", code) == "library\n"
+    shown = json.loads(said("-m", "vecsearch", "search", "glosses", "--text", "hot molten rock", "-k", "2", "--json"))
     assert shown["results"][0]["query"] == "hot molten rock"
     assert shown["results"][0]["matches"][0]["id"] == "volcano"
 
@@ -84,7 +86,7 @@ def test_a_folder_of_weights_and_a_wrong_one(tmp_path, model):
 @pytest.mark.parametrize("provider", ["openai", "databricks"])
 def test_the_same_behind_an_endpoint(model, provider, monkeypatch):
     require_model(provider)
-    with EmbeddingStandIn({"minilm": model.embed}, token="sesame") as server:
+    with EmbeddingStandIn({"minilm": model.embed}, token="sesame") as server:  # noqa: S106  none
         settings = {
             "openai": {"base_url": f"{server.url}/v1", "api_key": "sesame"},
             "databricks": {"workspace_url": server.url, "personal_access_token": "sesame"},

@@ -166,7 +166,7 @@ def test_the_width_may_not_change(server, load):
 def test_what_is_no_url_is_refused_where_it_stands():
     with pytest.raises(ConfigError, match="the openai model provider: 'base_url' \\(argument\\): must start with http"):
         vecsearch.load_model("openai:m", base_url="localhost:8000")
-    with pytest.raises(ConfigError, match="has no setting 'base_ulr' .*did you mean 'base_url'"):
+    with pytest.raises(ConfigError, match=r"has no setting 'base_ulr' .*did you mean 'base_url'"):
         vecsearch.load_model("openai:m", base_ulr="http://x")
 
 
