@@ -648,7 +648,7 @@ def test_control_c_at_a_question_changes_nothing(kb):
 
 
 def test_the_lines_of_the_manual_work(kb):
-    """Copying, comparing engines and text queries by a model's name are not there yet."""
+    """Copying and comparing engines are not there yet; texts are among the tests of models."""
     pytest.importorskip("pyarrow")
     vecsearch.load_run("kb").close()
     rows = run("search", "kb", "--id", "a/0001.jpg", "-k", "10", "--exclude-self", "--format", "jsonl").rows
