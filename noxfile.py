@@ -23,10 +23,20 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def engines(session: nox.Session) -> None:
-    """The tests of the engines, against real ones: a client that is missing is a failure."""
+    """The tests of the engines, against real ones: a client that is missing is a failure.
+
+    The table in the README must say what they found; ``nox -s engines -- --table`` writes it.
+    """
     session.install("-e", ".[test-engines]")
-    files = [str(path) for name in ENGINES for path in Path("tests").glob(f"*/test_{name}*.py")]
-    session.run("pytest", "-q", *(session.posargs or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
+    files = [str(path) for name in ENGINES for path in sorted(Path("tests").glob(f"*/test_{name}*.py"))]
+    files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
+    results = Path(session.create_tmp()) / "conformance.xml"
+    asked = [argument for argument in session.posargs if argument != "--table"]
+    side_by_side = ("-n", "2", "--dist", "loadscope", f"--junitxml={results}")
+    session.run("pytest", "-q", *side_by_side, *(asked or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
+    if not asked:
+        write = ("--write",) if "--table" in session.posargs else ()
+        session.run("python", "tests/conformance/table.py", str(results), *write)
 
 
 @nox.session(name="tests-milvus-server")
