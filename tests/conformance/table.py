@@ -133,10 +133,9 @@ def main():
     }
     after = table({**parsed(before[1]), **new})
     if args.write:
-        readme.write_text(text.replace(before[1], f"{after}\n"), encoding="utf-8")
+        readme.write_text(f"{text[: before.start(1)]}{after}\n{text[before.end(1) :]}", encoding="utf-8")
     elif f"{after}\n" != before[1]:
         sys.exit(f"README.md has another table; `nox -s engines -- --table` writes it:\n{after}")
-    print(f"{', '.join(new)}: the README says what the suite found")
 
 
 if __name__ == "__main__":
