@@ -12,13 +12,14 @@ nox.options.reuse_existing_virtualenvs = True
 
 ENGINES = ("chroma", "lancedb", "milvus", "qdrant")
 RUFF = "ruff==0.17.*"
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of the engines, whose clients are large and whose suites take a while."""
     session.install("-e", ".[test]")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
@@ -32,8 +33,10 @@ def engines(session: nox.Session) -> None:
     files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
     results = Path(session.create_tmp()) / "conformance.xml"
     asked = [argument for argument in session.posargs if argument != "--table"]
-    side_by_side = ("-n", "2", "--dist", "loadscope", f"--junitxml={results}")
-    session.run("pytest", "-q", *side_by_side, *(asked or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
+    session.run(
+        *("pytest", "-q", *SIDE_BY_SIDE, f"--junitxml={results}", *(asked or files)),
+        env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"},
+    )
     if not asked:
         write = ("--write",) if "--table" in session.posargs else ()
         session.run("python", "tests/conformance/table.py", str(results), *write)
@@ -68,8 +71,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bare(session: nox.Session) -> None:
     """The tests with no extra installed: what needs one says so, and the rest works."""
-    session.install("-e", ".[testing]")
-    session.run("pytest", "-q", *session.posargs)
+    session.install("-e", ".[testing]", "pytest-xdist>=3.6")
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session(venv_backend="uv|virtualenv")
