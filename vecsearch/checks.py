@@ -93,8 +93,9 @@ def _finite_float32(array: NDArray[Any], what: str) -> NDArray[np.float32]:
 
 def no_zero_vectors(array: NDArray[np.float32], why: str, what: str = "embeddings") -> None:
     """Refuse rows of zeros."""
-    suspects = np.flatnonzero(array[:, 0] == 0) if array.size else ()  # few: the others need no further look
-    if len(suspects) and len(zero := suspects[~array[suspects].any(axis=1)]):
+    suspects = np.flatnonzero(array[:, :1] == 0)  # few: the others need no further look
+    zero = suspects[~array[suspects].any(axis=1)]
+    if len(zero):
         raise InvalidInputError(f"{what} hold vectors of zeros in {named(zero)}: {why}")
 
 

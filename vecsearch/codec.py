@@ -10,7 +10,7 @@ hidden fields, and user fields never contain ``__`` or start with ``_vs_``:
                     where its operators are not strict
 ``_vs_sample``      the sample of a label
 ``_vs_id``          the id, where the engine takes UUIDs only
-``_vs_norm``        the length of the vector, where the engine stores unit vectors
+``_vs_norm``        the length of the vector, where the engine stores unit vectors and it is not 1
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _UTC = "__utc"
 _KEPT = "__kept"
 MAX_INT64 = 2**63 - 1
 _ORDERS = frozenset({"lt", "lte", "gt", "gte"})
+_UNIT = 1e-7  # how far from 1 the length of a unit vector in float32 may be
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("6f1d6a1e-6f0e-5d52-9f0c-3d1d4f2f2b7a")
 _VARIANT = {f"{digit:x}": f"{8 | digit & 3:x}" for digit in range(16)}
@@ -105,6 +106,7 @@ class Codec:
         # Rows that others made have none.
         tags = ours and "list" in self._types
         self._tags_kinds = tags and bool(self._loose)
+        self._tags_empty = self._tags_kinds and not capabilities.complements_absent
         self._list_fields = self._tags_kinds or (tags and "exists" not in capabilities.filter_operators)
         self.needs_fields = patches or self._uuid
         """Whether a row's fields are needed to know its ids."""
@@ -133,9 +135,9 @@ class Codec:
             if self._uuid:
                 row[_ID] = records.ids[position]
         if self.keeps_norms_apart and records.vectors is not None:
-            squares = np.einsum("ij,ij->i", records.vectors, records.vectors, dtype=np.float64)
-            for row, norm in zip(fields, np.sqrt(squares).tolist(), strict=True):
-                row[_NORM] = norm
+            norms = np.sqrt(np.einsum("ij,ij->i", records.vectors, records.vectors, dtype=np.float64))
+            for place in np.flatnonzero(np.abs(norms - 1) > _UNIT).tolist():
+                fields[place][_NORM] = float(norms[place])
         documents = records.documents or [None] * len(records)
         return Rows(list(self.ids(records.ids)), records.vectors, fields, list(documents))
 
@@ -165,7 +167,7 @@ class Codec:
         if self._keeps_all and not self._list_fields:
             return dict(metadata)
         if not metadata:
-            return {_FIELDS: [""]} if self._tags_kinds else {}
+            return {_FIELDS: [""]} if self._tags_empty else {}
         fields: dict[str, Any] = {}
         kept_apart: dict[str, Any] = {}
         for name, value in metadata.items():
@@ -186,7 +188,7 @@ class Codec:
         if kept_apart:
             fields[_META] = json.dumps(kept_apart, ensure_ascii=False)
         if self._tags_kinds:
-            # Never absent and never empty, so that the complement of a condition on it needs no care.
+            # Never empty, and absent only where the engine allows it: the complement of a condition needs no care.
             fields[_FIELDS] = ["", *sorted(metadata), *sorted(f"{n}:{_kind(v)}" for n, v in metadata.items())]
         elif self._list_fields and metadata:
             fields[_FIELDS] = sorted(metadata)
