@@ -305,8 +305,8 @@ class LanceBackend(Backend[LanceConfig]):
         columns = self._columns(table, include, where)
         exact = exact or self.config.index_type == "NONE"
         metric = self._known.metric
-        scales = _scales(queries) if exact and metric == "dotproduct" else np.ones(len(queries), dtype=np.float32)
-        asked = queries * scales[:, None]
+        scales = _scales(queries) if exact and metric == "dotproduct" else None
+        asked = queries if scales is None else queries * scales[:, None]
         search = table.search(asked if len(asked) > 1 else asked[0], vector_column_name=VECTOR)
         search = search.distance_type(_lance_index.DISTANCES[metric]).limit(k)
         search = search.select([*columns.read(include), DISTANCE])
@@ -316,9 +316,10 @@ class LanceBackend(Backend[LanceConfig]):
         condition = compiled(where, columns, ours=self._known.ours)
         if condition is not None:
             search = search.where(condition, prefilter=True)
-        answers = split(search.to_arrow(timeout=self._time), len(queries))
+        # Not to_arrow, which would read the schema once more, to see whether rows hold files.
+        answers = split(search.to_batches(timeout=self._time).read_all(), len(queries))
         scores = [answer.column(DISTANCE).to_numpy().astype(np.float64) for answer in answers]
-        if metric == "dotproduct":
+        if scales is not None:
             scores = [1.0 - (1.0 - score) / scale for score, scale in zip(scores, scales.tolist(), strict=True)]
         return Hits(scores, [columns.rows(answer, include, self._known.dim) for answer in answers])
 
