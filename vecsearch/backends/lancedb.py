@@ -118,7 +118,7 @@ class LanceConfig(BackendConfig):
             return lancedb.connect(self.folder, read_consistency_interval=_NOW)
         options = {name: value.get_secret_value() for name, value in self.storage_options.items()}
         uri = self.uri or _MEMORY
-        if uri != _MEMORY:  # so that a store that does not answer is given up in time
+        if uri != _MEMORY:  # so that calls to a store that does not answer, which were given up, end at last
             # One call is several requests, each of which the engine repeats; the call itself is repeated as well.
             seconds = max(1, round(self.timeout / 4))
             options = {"timeout": f"{seconds}s", "client_max_retries": "0", **options}
@@ -154,8 +154,8 @@ class LanceBackend(Backend[LanceConfig]):
         self._unkept_rows = self._unkept_writes = _KEEP_UP_ROWS  # the first write of an object looks after the table
         if config.index_type == "NONE":
             self.capabilities = replace(self.capabilities, exactness="always")
-        if self._in_memory:
-            self.capabilities = replace(self.capabilities, durable=False)
+        stored = "://" in self._place and not self._in_memory  # of its calls, queries and merges alone have a deadline
+        self.capabilities = replace(self.capabilities, durable=not self._in_memory, ends_in_time=not stored)
 
     def fault(self, error: Exception) -> Fault | None:
         """By its text: there are no classes of errors."""
@@ -171,9 +171,13 @@ class LanceBackend(Backend[LanceConfig]):
         return self._client.get()
 
     @property
-    def _in_memory(self) -> bool:
+    def _place(self) -> str:
         client = self.config.client
-        return (client.uri if client is not None else self.config.uri or "").startswith(_MEMORY)
+        return str(client.uri if client is not None else self.config.uri or "")
+
+    @property
+    def _in_memory(self) -> bool:
+        return self._place.startswith(_MEMORY)
 
     # ---- life cycle
 
