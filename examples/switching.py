@@ -21,7 +21,7 @@ labelled = F("label").is_in([3, 8]) & (F("row") >= 500)
 print("query       neighbour   distance  label")
 for query in ("digit-0003", "digit-0008", "digit-0042"):
     for match in index.search(ids=[query], k=4, filter=labelled, exact=True)[0]:
-        print(f"{query}  {match.id}  {match.distance:8.4f}  {match.metadata['label']}")
+        print(f"{query}  {match.id}  {match.distance:8.4f}  {(match.metadata or {})['label']}")
 
 duplicates = index.find_duplicates(fraction=0.01)
 print(len(duplicates.duplicate_ids), "near-duplicates, first:", *sorted(duplicates.duplicate_ids)[:3])
