@@ -330,6 +330,7 @@ def _index(
             "dim": index.dim,
             "patches": index.is_patches,
             "model": index.model_record,
+            "model_source": model_names.source(index.get_model()) or info.model_source,
             "supports_prompts": index.config.supports_prompts or info.supports_prompts,
         }
         changed = info.model_copy(update=update)

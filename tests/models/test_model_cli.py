@@ -53,6 +53,7 @@ def test_what_is_wrong_is_one_line():
     assert vecsearch.list_runs() == ["plain"]
 
 
+@pytest.mark.filterwarnings("always")  # as in a shell
 def test_a_document_that_is_absent_is_skipped_and_named():
     Path("texts.txt").write_text("kite\n\nsail\n")
     done = CliRunner().invoke(

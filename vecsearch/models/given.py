@@ -112,9 +112,14 @@ def _declared_dim(model: Any) -> int | None:
 
 def same_model(recorded: Mapping[str, Any] | None, model: Model | None) -> None:
     """Refuse a model that is not the one whose vectors the index holds."""
-    if not recorded or model is None:
+    same_fingerprint(recorded, None if model is None else model.fingerprint())
+
+
+def same_fingerprint(recorded: Mapping[str, Any] | None, fingerprint: Mapping[str, Any] | None) -> None:
+    """Refuse a model by its fingerprint, as ``same_model`` does."""
+    if not recorded or not fingerprint:
         return
-    given = json.loads(json.dumps(model.fingerprint()))  # as a record holds it
+    given = json.loads(json.dumps(fingerprint))  # as a record holds it
     for key in sorted({*recorded, *given}, key=lambda key: (key != "name", key)):
         mine, theirs = recorded.get(key), given.get(key)
         if mine != theirs and not (key == "dim" and None in (mine, theirs)):
@@ -124,4 +129,4 @@ def same_model(recorded: Mapping[str, Any] | None, model: Model | None) -> None:
             )
 
 
-__all__ = ("CallableModel", "as_model", "model_name", "same_model")
+__all__ = ("CallableModel", "as_model", "model_name", "same_fingerprint", "same_model")

@@ -125,8 +125,8 @@ class Network:
         for layer in range(self._layers):
             hidden = self._layer(hidden, f"encoder.layer.{layer}.")
         pooled: Array = hidden.mean(axis=1)
-        lengths: Array = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return pooled / lengths
+        pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+        return pooled
 
     def _layer(self, hidden: Array, prefix: str) -> Array:
         count, length, width = hidden.shape
@@ -156,7 +156,7 @@ class Network:
         return shaped
 
     def _norm(self, values: Array, name: str) -> Array:
-        centred = values - values.mean(axis=-1, keepdims=True)
+        centred: Array = values - values.mean(axis=-1, keepdims=True)
         variance = np.mean(np.square(centred), axis=-1, keepdims=True)
         centred /= np.sqrt(variance + np.float32(self._epsilon))
         centred *= self._weights[f"{name}.LayerNorm.weight"]
