@@ -107,10 +107,16 @@ def reserve(info: RunInfo, *, home: Path | None = None) -> None:
     check_key(info.key)
     base = _home(home)
     with _exclusive(base):
-        taken = _taken(base, info.key)
-        if taken is not None:
-            raise RunExistsError(_exists(base, info.key, taken))
+        check_free(info.key, home=base)
         _write(base, info)
+
+
+def check_free(key: str, *, home: Path | None = None) -> None:
+    """Raise `RunExistsError` as `reserve` would, and take nothing: before work that would be lost."""
+    base = _home(home)
+    taken = _taken(base, key)
+    if taken is not None:
+        raise RunExistsError(_exists(base, key, taken))
 
 
 def update(info: RunInfo, *, home: Path | None = None) -> None:
@@ -337,6 +343,7 @@ def _with_path(recorded: dict[str, JsonValue], change: Callable[[str], str]) -> 
 __all__ = (
     "ModelSource",
     "RunInfo",
+    "check_free",
     "check_key",
     "corrupt_runs",
     "data_path",

@@ -89,6 +89,8 @@ def compute_similarity(
     if taken and key is not None and if_exists == "load":
         return _loaded(key, metric=metric, dim=dim, model=the_model, backend=backend, settings=settings)
     metric = metric or resolved.metric or "cosine"
+    if the_model is not None and embeddings is None:
+        _ready(resolved, key, taken=taken)
     columns = (samples, embeddings, sample_ids, label_ids, metadata, documents)
     chunk, failed = given.rows(*columns, the_model, dim=dim, on_failed=on_failed, progress=progress)
     patches = patches_field is not None or (chunk is not None and chunk.label_ids is not None)
@@ -212,6 +214,18 @@ def _opened(resolved: Resolved[Backend[Any], BackendConfig], config: BackendConf
     naming.check(config.index_name, resolved.backend_class.capabilities.index_names, resolved.backend)
     with registry.importing(resolved.backend):
         return Engine(resolved.backend_class(config))
+
+
+def _ready(resolved: Resolved[Backend[Any], BackendConfig], key: str | None, *, taken: bool) -> None:
+    """Refuse a key that is taken and an engine that does not answer before hours of embedding, not after them."""
+    if key is not None and not taken:
+        runs.check_free(key)
+    if not resolved.backend_class.capabilities.local:
+        engine = _opened(resolved, _placed(resolved, key))
+        try:
+            engine.describe()
+        finally:
+            engine.close()
 
 
 def _agreeing(engine: Engine, info: RunInfo) -> None:

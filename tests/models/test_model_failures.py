@@ -1,11 +1,14 @@
 """Samples that cannot be embedded: found, skipped or refused, and always named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from letters import count
+from letters import Letters, count
 
 import vecsearch
-from vecsearch import InvalidInputError, ModelError
+from vecsearch import InvalidInputError, ModelError, RunExistsError, StorageError, registry
+from vecsearch.backends.sklearn import SklearnBackend
 
 
 class Picky:
@@ -132,3 +135,33 @@ def test_create_now_and_add_later():
     assert vecsearch.get_run_info("later").model == {"name": "picky", "dim": 27}
     with pytest.raises(InvalidInputError, match="the index holds vectors of the model 'picky'"):
         vecsearch.load_run("later", model=count)
+
+
+def test_a_taken_key_and_an_engine_that_is_away_are_told_before_the_first_sample_is_embedded(monkeypatch):
+    vecsearch.compute_similarity({"a": "x"}, model=Picky(), key="kb").close()
+    Picky.calls = 0
+    for key in ("kb", "KB"):
+        with pytest.raises(RunExistsError, match="kb"):
+            vecsearch.compute_similarity({"a": "x"}, model=Picky(), key=key)
+
+    class Away(SklearnBackend):
+        capabilities = replace(SklearnBackend.capabilities, local=False)
+
+        def describe(self):
+            raise StorageError("no answer")
+
+    with registry.registered("away", Away), pytest.raises(StorageError, match="no answer"):
+        vecsearch.compute_similarity({"a": "x"}, model=Picky(), key="other", backend="away")
+    assert Picky.calls == 0
+    assert vecsearch.list_runs() == ["kb"]
+
+
+def test_a_copy_keeps_the_model():
+    with registry.MODELS.registered("letters", Letters):
+        source = vecsearch.compute_similarity({"a": "kite", "b": "boat"}, model="letters:latin", key="one")
+        target = vecsearch.compute_similarity(embeddings=False, key="two")
+        vecsearch.copy_index(source, target)
+        target.close()
+        again = vecsearch.load_run("two")
+        assert again.search(text="boat", k=1)[0].ids.tolist() == ["b"]
+        assert vecsearch.get_run_info("two").model_source == vecsearch.get_run_info("one").model_source
