@@ -140,3 +140,9 @@ def search_params(index_type: str, given: Mapping[str, Any], k: int, *, widest: 
     if widest:
         params.update({name: most for name, most in _WIDEST.items() if name in index.search})
     return params
+
+
+def rows_to_ask_for(index_type: str, k: int, most: int) -> int:
+    """How many rows to ask for at the widest: an index that cannot be told to look further does so for more rows."""
+    index = INDEXES.get(index_type)
+    return max(k, most) if index is not None and not index.search.keys() & _WIDEST.keys() else k

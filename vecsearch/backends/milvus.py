@@ -347,23 +347,24 @@ class MilvusBackend(Backend[MilvusConfig]):
         """All queries in one request; once more and more widely where an approximate index found too few."""
         expression = _milvus_filters.compiled(where, self._layout, lite=self._lite)
 
-        def answers(some: NDArray[np.float32], *, widest: bool) -> list[Any]:
+        def answers(some: NDArray[np.float32], limit: int, *, widest: bool) -> list[Any]:
             found = self._read(
                 "search",
                 data=some,
                 filter=expression,
-                limit=k,
+                limit=limit,
                 output_fields=self._layout.asked(include),
                 search_params={"params": _milvus_indexes.search_params(self._type, params, k, widest=widest)},
                 anns_field=self._layout.vector,
             )
             return list(found)
 
-        found = answers(queries, widest=exact)
+        found = answers(queries, k, widest=exact)
         short = [number for number, hits in enumerate(found) if len(hits) < k]
         if short and self.capabilities.exactness == "never":
-            for number, hits in zip(short, answers(queries[short], widest=True), strict=True):
-                found[number] = hits
+            more = _milvus_indexes.rows_to_ask_for(self._type, k, _WINDOW // len(short))
+            for number, hits in zip(short, answers(queries[short], more, widest=True), strict=True):
+                found[number] = list(hits)[:k]
         rows = [self._rows([hit["entity"] for hit in hits], include) for hits in found]
         return Hits([scores_of(hits) for hits in found], rows)
 
