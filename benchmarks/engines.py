@@ -35,6 +35,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 DIM, K = 384, 10
 ROUNDS = {"lancedb": 9, "chroma": 3, "milvus": 3, "qdrant": 3}
 QUERIES = {"lancedb": 300, "chroma": 1000, "milvus": 150, "qdrant": 150}
+NOTES = "## What the figures say"
 MILLION = {"qdrant": 100_000}  # a second a thousand rows, in its local mode
 
 
@@ -272,8 +273,8 @@ def report(found):
             "## `index.ingest` of a mapped `.npy`, 128 wide, in a process of its own",
             "",
             (
-                "Memory is the peak of anonymous memory above what was there before: the 8 bytes an id by which repeats "
-                "are found are in it, and whatever the engine keeps. The indexes that it makes are in the time."
+                "Memory is the peak of anonymous memory above what was there before: the 8 bytes an id by which "
+                "repeats are found are in it, and what the engine keeps. The indexes that it makes are in the time."
             ),
             "",
             "| engine | rows | seconds | rows a second | peak MiB |",
@@ -282,9 +283,14 @@ def report(found):
         for name, one in large.items():
             rate = one["rows"] / one["seconds"]
             lines.append(f"| {name} | {one['rows']:,} | {one['seconds']:.1f} | {rate:,.0f} | {one['peak_mib']:.0f} |")
-    notes = RESULTS / "engines_notes.md"
-    lines += ["", notes.read_text(encoding="utf-8").rstrip()] if notes.exists() else []
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *notes()])
+
+
+def notes():
+    """What somebody wrote at the end of the report, and which stays."""
+    written = RESULTS / "engines.md"
+    text = written.read_text(encoding="utf-8") if written.exists() else ""
+    return [NOTES + text.partition(NOTES)[2]] if NOTES in text else []
 
 
 def main():
