@@ -198,7 +198,8 @@ class MilvusBackend(Backend[MilvusConfig]):
         caps = replace(type(self).capabilities, exactness=index.exact, true_distances=not index.quantised)
         if self._lite:
             # A truth is a 1 there, its limits are our own, and each part of a view would read all rows once more.
-            caps = replace(caps, strict_operators=frozenset({"contains"}), max_filter_ids=100_000, thread_safe=False)
+            caps = replace(caps, strict_operators=frozenset({"contains"}), complements_absent=True)
+            caps = replace(caps, max_filter_ids=100_000, thread_safe=False)
         self.capabilities = replace(caps, durable=self._temporary is None)
 
     def fault(self, error: Exception) -> Fault | None:
