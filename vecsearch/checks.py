@@ -55,6 +55,17 @@ def queries(values: Any, dim: int, what: str = "queries") -> NDArray[np.float32]
     return embeddings(array[None, :] if array.ndim == 1 and array.size else array, dim, what)
 
 
+def is_sound_vector(values: Any, dim: int | None) -> bool:
+    """Whether this is one vector that needs neither a change nor a further look, seen at the price of one product."""
+    return (
+        type(values) is np.ndarray
+        and values.dtype == np.float32
+        and values.shape == (dim,)
+        and values.flags.c_contiguous
+        and bool(0 < values.dot(values) < math.inf)
+    )
+
+
 def _numeric(values: Any, what: str) -> NDArray[Any]:
     if np.ma.is_masked(values):
         raise InvalidInputError(f"{what} hold masked values; fill them, or leave their rows out")
@@ -84,9 +95,9 @@ def _finite_float32(array: NDArray[Any], what: str) -> NDArray[np.float32]:
     for start in range(0, len(array), _BLOCK):
         block = array[start : start + _BLOCK]
         if block.dtype.kind == "f":
-            # A sum is finite only if its terms are, or if it overflowed: then each value is looked at.
+            # A sum is finite only if its terms are; where it is not, it may have overflowed: each value is looked at.
             with np.errstate(over="ignore", invalid="ignore"):
-                if block.dtype == np.float32 and np.isfinite(np.add.reduce(block, axis=None, dtype=np.float64)):
+                if block.dtype == np.float32 and np.isfinite(np.add.reduce(block, axis=None)):
                     continue
                 rows = np.flatnonzero(~(np.abs(block) <= _FLOAT32_MAX).all(axis=1))
             bad.extend((rows + start).tolist())
@@ -97,7 +108,8 @@ def _finite_float32(array: NDArray[Any], what: str) -> NDArray[np.float32]:
 
 def no_zero_vectors(array: NDArray[np.float32], why: str, what: str = "embeddings") -> None:
     """Refuse rows of zeros."""
-    zero = np.flatnonzero(~array.any(axis=1))
+    suspects = np.flatnonzero(array[:, :1] == 0)  # few: the others need no further look
+    zero = suspects[~array[suspects].any(axis=1)]
     if len(zero):
         raise InvalidInputError(f"{what} hold vectors of zeros in {named(zero)}: {why}")
 
@@ -136,6 +148,14 @@ def _encodable(text: str) -> bool:
     return True
 
 
+def _are_plain(values: list[Any]) -> bool:
+    """Whether a look at all values together shows that each is an id as it is: ten times faster than one by one."""
+    if set(map(type, values)) != {str} or not all(values):
+        return False
+    text = "\0".join(values)
+    return text.isascii() and text.count("\0") == len(values) - 1 and max(map(len, values)) <= MAX_ID_BYTES
+
+
 def ids(values: Any, what: str = "sample_ids", *, unique: bool = True) -> list[str]:
     """Ids as a list of str, aligned by position; where ``unique``, a repeated one is refused, and so is a set."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
@@ -144,7 +164,8 @@ def ids(values: Any, what: str = "sample_ids", *, unique: bool = True) -> list[s
         raise InvalidInputError(f"{what} must have shape (rows,), not {values.shape}")
     if unique and isinstance(values, (set, frozenset)):
         raise InvalidInputError(f"{what} must be a list of ids: a set has no order, by which each would have its row")
-    result = [text_id(value, what) for value in values]
+    values = values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind == "U" else list(values)
+    result = values if _are_plain(values) else [text_id(value, what) for value in values]
     if unique and len(set(result)) != len(result):
         seen: set[str] = set()
         repeated = list(dict.fromkeys(value for value in result if value in seen or seen.add(value)))  # type: ignore[func-returns-value]

@@ -127,6 +127,8 @@ class Capabilities:
     strict, the kinds of a row's values are kept beside it, and asked for where the answer depends on them. Where
     ``"not"`` is not, no condition but ``contains`` reaches the engine negated.
     """
+    complements_absent: bool = False
+    """Is the complement of ``contains`` true on a row without the field? Then rows without fields need no kinds."""
     orders_texts: bool = True
     """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
     filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
