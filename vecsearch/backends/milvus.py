@@ -355,7 +355,7 @@ class MilvusBackend(Backend[MilvusConfig]):
                 filter=expression,
                 limit=limit,
                 output_fields=self._layout.asked(include),
-                search_params={"params": _milvus_indexes.search_params(self._type, params, k, widest=widest)},
+                search_params=_milvus_indexes.search_options(self._type, self.spec, params, k, widest=widest),
                 anns_field=self._layout.vector,
             )
             return list(found)
