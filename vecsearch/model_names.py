@@ -48,6 +48,9 @@ def _made(
 ) -> EmbeddingModel[Any]:
     resolved = layers.config.resolve_model(profile, settings, recorded=recorded, recorded_provider=recorded_provider)
     registry.MODELS.require(resolved.backend)
+    own = resolved.backend_class.provider  # a record names it, and is read by that name
+    if own != resolved.backend:
+        raise ConfigError(f"the model provider {resolved.backend!r} calls itself {own!r}: both must be one name")
     model = resolved.backend_class(resolved.config)
     model.profile = resolved.profile
     return model

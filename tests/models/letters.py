@@ -51,3 +51,7 @@ class Letters(EmbeddingModel[LettersConfig]):
 
     def fault(self, error):
         return self.faults.get(type(error))
+
+
+class Outside(Letters):
+    provider = "outside"

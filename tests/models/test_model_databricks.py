@@ -110,8 +110,8 @@ def test_the_deadline_holds(server, load):
     [
         (lambda body: {"predictions": body["predictions"][:2]}, "2 embeddings .* for 3 samples"),
         (lambda body: {"predictions": [*body["predictions"][:2], [1.0]]}, "different lengths"),
-        (lambda _: {"predictions": [["x"] * DIM] * 3}, "must be numbers"),
-        (lambda _: {"predictions": {"0": 1}}, "must be numbers|shape"),
+        (lambda _: {"predictions": [["x"] * DIM] * 3}, "array of numbers"),
+        (lambda _: {"predictions": {"0": 1}}, "array of numbers"),
         (lambda _: {}, "without predictions"),
     ],
 )

@@ -136,10 +136,13 @@ def test_a_missing_client_says_what_to_type_before_anything_is_sent(monkeypatch)
 def test_a_provider_of_another_distribution(monkeypatch):
     points = tuple(
         EntryPoint(name, target, registry.MODELS.group)
-        for name, target in (("outside", "letters:Letters"), ("broken", "letters:count"))
+        for name, target in (("outside", "letters:Outside"), ("other", "letters:Letters"), ("broken", "letters:count"))
     )
     monkeypatch.setattr(registry.MODELS, "plugins", points)
-    assert isinstance(vecsearch.load_model("outside:latin"), Letters)
+    vecsearch.compute_similarity(TEXTS, model="outside:latin", key="kb").close()
+    assert vecsearch.load_run("kb").search(text="boat", k=1)[0].ids.tolist() == ["b"]
+    with pytest.raises(ConfigError, match="the model provider 'other' calls itself 'letters'"):
+        vecsearch.load_model("other:latin")
     with pytest.raises(
         ConfigError, match=r"declares the model provider 'broken' .* no subclass of vecsearch.models.Emb"
     ):

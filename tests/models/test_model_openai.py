@@ -122,7 +122,7 @@ def _without(body, *keys):
         (lambda body: [body], "without data"),
         (
             lambda body: {**body, "data": [{**item, "embedding": "AAAA"} for item in body["data"]]},
-            "must be numbers|shape",
+            "array of numbers",
         ),
         (
             lambda body: {**body, "data": [{**body["data"][0], "embedding": [1.0]}, *body["data"][1:]]},
