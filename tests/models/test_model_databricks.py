@@ -10,7 +10,7 @@ import pytest
 from engines import require_model
 from letters import DIM, count
 
-require_model("databricks", "databricks.sdk")
+require_model("databricks")
 
 import vecsearch
 from vecsearch import AccessDeniedError, ConfigError, ConnectionFailedError, ModelError, UnsupportedError
