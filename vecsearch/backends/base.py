@@ -273,6 +273,14 @@ class Backend(ABC, Generic[C]):
     def create(self, spec: Spec) -> None:
         """Make the index. Raise (fault ``exists``) where there is one."""
 
+    def create_with(self, spec: Spec, rows: Rows) -> bool:
+        """Make the index together with its first rows, all or nothing, where the engine does both in one step.
+
+        ``False``, with nothing made, where it does not. Of rows in a new index none is to be replaced.
+        """
+        del spec, rows
+        return False
+
     @abstractmethod
     def upsert(self, rows: Rows) -> None:
         """Write whole rows, every column given: a row of the same id is replaced, fields and document included."""

@@ -210,10 +210,23 @@ class LanceBackend(Backend[LanceConfig]):
 
     def create(self, spec: Spec) -> None:
         """Make an empty table, with our mark in its schema."""
+        self._handle = self.client.create_table(self._index, schema=self._schema(spec))
+        self._settled(spec)
+
+    def create_with(self, spec: Spec, rows: Rows) -> bool:
+        """Make a table of these rows, in its first version: no key is looked up, which takes as long as the rest."""
+        schema = self._schema(spec)
+        for field in Columns(schema).missing(rows.fields or []):
+            schema = schema.append(field)
+        self._handle = self.client.create_table(self._index, Columns(schema).table(rows), schema=schema)
+        self._settled(spec)
+        self._unkept_rows += len(rows)
+        return True
+
+    def _schema(self, spec: Spec) -> pa.Schema:
         _lance_index.check_width(self.config, spec.dim)
         mark = json.dumps({"version": 1, "metric": spec.metric, "patches": spec.patches})
-        self._handle = self.client.create_table(self._index, schema=schema_of(spec.dim, mark.encode()))
-        self._settled(spec)
+        return schema_of(spec.dim, mark.encode())
 
     def _settled(self, spec: Spec) -> Spec:
         # 1 - <x, y> in float32 has no digits left where the product is small: it is computed again from the rows.
