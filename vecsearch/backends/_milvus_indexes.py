@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from vecsearch.errors import InvalidInputError
+from vecsearch.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vecsearch.backends.base import Metric, Spec
 
 IndexType = Literal[
     "AUTOINDEX",
@@ -24,6 +26,8 @@ IndexType = Literal[
     "SCANN",
     "DISKANN",
 ]
+METRICS: Mapping[Metric, str] = {"cosine": "COSINE", "euclidean": "L2", "dotproduct": "IP"}
+_NAMES: Mapping[str, Metric] = {name: metric for metric, name in METRICS.items()}
 Range = tuple[int, int]
 _NLIST: Range = (1, 65_536)
 _MOST_EF = 32_768
@@ -96,6 +100,13 @@ SEARCH_PARAMS = frozenset(name for index in INDEXES.values() for name in index.s
 _WIDEST = {"ef": _MOST_EF, "nprobe": 65_536, "search_list": 65_535}
 
 
+def metric_of(name: str, collection: str) -> Metric:
+    """What Milvus's name of a metric means here."""
+    if name not in _NAMES:
+        raise UnsupportedError(f"milvus: {collection!r} compares by {name}; vecsearch knows {', '.join(_NAMES)}")
+    return _NAMES[name]
+
+
 def checked(what: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters whose names and values the index takes; else a refusal that says which it does."""
     for name, value in given.items():
@@ -120,7 +131,9 @@ def build_params(index_type: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**index.defaults, **checked(index_type, given, index.build)}
 
 
-def search_params(index_type: str, given: Mapping[str, Any], k: int, *, widest: bool) -> dict[str, Any]:
+def search_options(
+    index_type: str, spec: Spec | None, given: Mapping[str, Any], k: int, *, widest: bool
+) -> dict[str, Any]:
     """The parameters of one search; ``widest`` looks everywhere that the index can."""
     index = INDEXES.get(index_type, Index(search={name: range(1, 2**31) for name in SEARCH_PARAMS}))
     params = checked(f"a search of {index_type}", given, index.search)
@@ -128,4 +141,11 @@ def search_params(index_type: str, given: Mapping[str, Any], k: int, *, widest: 
         params[index.at_least_k] = max(params.get(index.at_least_k, index.usual), k)
     if widest:
         params.update({name: most for name, most in _WIDEST.items() if name in index.search})
-    return params
+    # The metric is named, so that a collection that was made anew with another is refused.
+    return {"params": params, **({"metric_type": METRICS[spec.metric]} if spec else {})}
+
+
+def rows_to_ask_for(index_type: str, k: int, most: int) -> int:
+    """How many rows to ask for at the widest: an index that cannot be told to look further does so for more rows."""
+    index = INDEXES.get(index_type)
+    return max(k, most) if index is not None and not index.search.keys() & _WIDEST.keys() else k

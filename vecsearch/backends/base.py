@@ -159,6 +159,8 @@ class Capabilities:
     """Under which metrics do vectors come back with the length 1, whatever it was?"""
     thread_safe: bool = True
     """May several threads call it at once?"""
+    ends_in_time: bool = True
+    """Does a call end by itself when the ``timeout`` of the configuration is over? Where not, it is given up."""
     local: bool = False
     """Do the rows lie in this process, so that a scan needs nobody's leave?"""
     durable: bool = True

@@ -135,7 +135,7 @@ class LoopbackServer:
                 request = Request(
                     self.command,
                     tuple(unquote(part) for part in parts.path.strip("/").split("/") if part),
-                    dict(parse_qsl(parts.query)),
+                    dict(parse_qsl(parts.query, keep_blank_values=True)),
                     {name.lower(): value for name, value in self.headers.items()},
                     self.rfile.read(size),
                 )
@@ -158,11 +158,11 @@ class LoopbackServer:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(answer.body)))
                     self.end_headers()
-                    self.wfile.write(answer.body)
+                    self.wfile.write(b"" if self.command == "HEAD" else answer.body)
                 except OSError:  # nobody waits for it any more
                     self.close_connection = True
 
-            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  the names that http.server calls
+            do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  the names that http.server calls
 
             def log_message(self, *_: Any) -> None:
                 """Nothing: tests look at ``requests``."""
