@@ -203,8 +203,8 @@ class Engine:
         self._set(self.call("describe", self.backend.describe))
         return self.spec
 
-    def create(self, spec: Spec, first: Records | None = None) -> bool:
-        """Make the index in the engine; whether the rows ``first`` are in it: only some engines do both in one step."""
+    def create(self, spec: Spec, first: Records | None = None) -> None:
+        """Make the index in the engine, or with its ``first`` rows in one step where it has ``create_with``."""
         caps = self.capabilities
         if spec.metric not in caps.metrics:
             known = ", ".join(sorted(caps.metrics))
@@ -212,14 +212,12 @@ class Engine:
         low, high = caps.dims
         if not low <= spec.dim <= high:
             raise UnsupportedError(f"{self.name} takes vectors of {low} to {high} dimensions, not {spec.dim}")
-        if first is not None and type(self.backend).create_with is not Backend.create_with:
-            codec = Codec(caps, patches=spec.patches, metric=spec.metric)
-            if self.call("create", self.backend.create_with, spec, codec.encode(first)):
-                self._set(spec)
-                return True
-        self.call("create", self.backend.create, spec)
+        if first is None:
+            self.call("create", self.backend.create, spec)
+        else:
+            rows = Codec(caps, patches=spec.patches, metric=spec.metric).encode(first)
+            self.call("create", self.backend.create_with, spec, rows)
         self._set(spec)
-        return False
 
     def forget(self) -> None:
         """The engine holds no index any more."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecsearch import checks
-from vecsearch.backends.base import Spec
+from vecsearch.backends.base import Backend, Spec
 from vecsearch.errors import ExistingIdsError, InvalidInputError
 from vecsearch.progress import reporting
 from vecsearch.types import OnExisting, Receipt, Records
@@ -42,8 +42,11 @@ def ensure_created(engine: Engine, draft: Draft, records: Records) -> int:
             return 0
         patches = records.sample_ids is not None if draft.patches is None else draft.patches
         dim = records.vectors.shape[1]
-        first = first_batch(engine, records)
-        return len(first) if engine.create(Spec(dim, draft.metric, patches=patches), first) else 0
+        spec = Spec(dim, draft.metric, patches=patches)
+        in_one_step = type(engine.backend).create_with is not Backend.create_with
+        first = first_batch(engine, records) if in_one_step else None
+        engine.create(spec, first)
+        return 0 if first is None else len(first)
 
 
 # ---- checks of what is to be written

@@ -275,13 +275,13 @@ class Backend(ABC, Generic[C]):
     def create(self, spec: Spec) -> None:
         """Make the index. Raise (fault ``exists``) where there is one."""
 
-    def create_with(self, spec: Spec, rows: Rows) -> bool:
-        """Make the index together with its first rows, all or nothing, where the engine does both in one step.
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make the index together with its first rows, all or nothing; for engines that do both in one step.
 
-        ``False``, with nothing made, where it does not. Of rows in a new index none is to be replaced.
+        Called instead of ``create`` and an ``upsert`` where an adapter overrides it. In a new index there is nothing to
+        replace, so that rows need not be looked up by id. Their number is bounded by their bytes alone.
         """
-        del spec, rows
-        return False
+        raise NotImplementedError
 
     @abstractmethod
     def upsert(self, rows: Rows) -> None:

@@ -58,8 +58,6 @@ _MARK = b"vecsearch"
 _MEMORY = "memory://"
 _NOW = timedelta(0)
 _KEEP_UP_ROWS, _KEEP_UP_WRITES = 1000, 50
-_ALL: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
-_IDS: frozenset[Part] = frozenset()
 _BARE = Columns(pa.schema([]))
 
 
@@ -222,15 +220,13 @@ class LanceBackend(Backend[LanceConfig]):
         self._handle = self.client.create_table(self._index, schema=self._schema(spec))
         self._settled(spec)
 
-    def create_with(self, spec: Spec, rows: Rows) -> bool:
+    def create_with(self, spec: Spec, rows: Rows) -> None:
         """Make a table of these rows, in its first version: no key is looked up, which takes as long as the rest."""
-        schema = self._schema(spec)
-        for field in Columns(schema).missing(rows.fields or []):
-            schema = schema.append(field)
+        bare = self._schema(spec)
+        schema = pa.schema([*bare, *Columns(bare).missing(rows.fields or [])], bare.metadata)
         self._handle = self.client.create_table(self._index, Columns(schema).table(rows), schema=schema)
         self._settled(spec)
         self._unkept_rows += len(rows)
-        return True
 
     def _schema(self, spec: Spec) -> pa.Schema:
         _lance_index.check_width(self.config, spec.dim)
@@ -291,11 +287,11 @@ class LanceBackend(Backend[LanceConfig]):
         """Replace whole rows, in one version of the table."""
         with self._writing:  # two at once would only make one of them start again
             table = self._table()
-            columns = self._columns(table, _ALL)
+            columns = Columns(table.schema, ours=self._known.ours)
             missing = columns.missing(rows.fields or [])
             if missing:
                 table.add_columns(pa.schema(missing))
-                columns = self._columns(table, _ALL)
+                columns = Columns(table.schema, ours=self._known.ours)
             merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
             merge.execute(columns.table(rows), timeout=self._time)
             self._unkept_rows += len(rows)
@@ -365,7 +361,7 @@ class LanceBackend(Backend[LanceConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of rows."""
         table = self._table()
-        return int(table.count_rows(compiled(where, self._columns(table, _IDS, where), ours=self._known.ours)))
+        return int(table.count_rows(compiled(where, self._columns(table, frozenset(), where), ours=self._known.ours)))
 
     @property
     def _known(self) -> Spec:
