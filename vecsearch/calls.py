@@ -200,8 +200,8 @@ class Engine:
         self._set(self.call("describe", self.backend.describe))
         return self.spec
 
-    def create(self, spec: Spec) -> None:
-        """Make the index in the engine."""
+    def create(self, spec: Spec, first: Records | None = None) -> None:
+        """Make the index in the engine, or with its ``first`` rows in one step where it has ``create_with``."""
         caps = self.capabilities
         if spec.metric not in caps.metrics:
             known = ", ".join(sorted(caps.metrics))
@@ -209,7 +209,11 @@ class Engine:
         low, high = caps.dims
         if not low <= spec.dim <= high:
             raise UnsupportedError(f"{self.name} takes vectors of {low} to {high} dimensions, not {spec.dim}")
-        self.call("create", self.backend.create, spec)
+        if first is None:
+            self.call("create", self.backend.create, spec)
+        else:
+            rows = Codec(caps, patches=spec.patches, metric=spec.metric).encode(first)
+            self.call("create", self.backend.create_with, spec, rows)
         self._set(spec)
 
     def forget(self) -> None:

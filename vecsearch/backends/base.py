@@ -249,6 +249,14 @@ class Backend(ABC, Generic[C]):
     def create(self, spec: Spec) -> None:
         """Make the index. Raise (fault ``exists``) where there is one."""
 
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make the index together with its first rows, all or nothing; for engines that do both in one step.
+
+        Called instead of ``create`` and an ``upsert`` where an adapter overrides it. In a new index there is nothing to
+        replace, so that rows need not be looked up by id. Their number is bounded by their bytes alone.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def upsert(self, rows: Rows) -> None:
         """Write whole rows, every column given: a row of the same id is replaced, fields and document included."""
