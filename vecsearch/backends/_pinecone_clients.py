@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _OLDEST = 10
 _STUB = "pinecone-client"
 _ATTEMPTS = 4
+_SHORTEST = 1.0
 _LONGEST = 300
 _INSTALL = "pip install --force-reinstall 'pinecone>=10'"
 
@@ -62,7 +63,7 @@ def of(config: PineconeConfig) -> Client[Pinecone]:
 def _made(config: PineconeConfig) -> Pinecone:
     return Pinecone(
         api_key=config.api_key.get_secret_value() if config.api_key else None,
-        timeout=config.timeout / _ATTEMPTS,
+        timeout=max(_SHORTEST, config.timeout / _ATTEMPTS),
         connection_pool_maxsize=4 * config.workers,
         retry_config=RetryConfig(max_retries=0),  # of the control plane: the calls in front repeat what failed
         source_tag="vecsearch",

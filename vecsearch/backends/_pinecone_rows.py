@@ -1,7 +1,7 @@
 """Between Pinecone's records and rows: ids, metadata, sizes of requests.
 
 Ids are ASCII of up to 512 characters there: others are written with percent signs, as in URLs, and those that are too
-long even so by a digest. The id itself lies in the metadata of each row, under ``_vs_id``, where filters reach it. In
+long even so by a digest. The id itself lies in the metadata of each row, under ``_vs_key``, where filters reach it. In
 an index that others made ids are what they are.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vecsearch.backends.base import Part
 
-ID = "_vs_id"
+ID = "_vs_key"
 DOCUMENT = "_vs_document"
 MAX_ID = 512
 MAX_METADATA_BYTES = 40_000

@@ -129,7 +129,7 @@ class PineconeBackend(Backend[PineconeConfig]):
         max_filter_ids=MAX_VALUES,
         batch_rows=1000,
         batch_bytes=1 << 20,  # an upsert is cut again, by the bytes of its JSON
-        row_bytes=28_000,  # of 40 KB: what is kept beside the fields comes on top
+        row_bytes=32_000,  # of 40 KB: what is kept beside the fields comes on top
         index_names=Names(characters="a-z0-9-", first="a-z0-9", last="a-z0-9", longest=45),
         metadata_types=frozenset({"str", "float", "bool", "list"}),
         max_int=2**53,  # numbers are float64

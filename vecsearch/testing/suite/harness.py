@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 import vecsearch
 from vecsearch import filters, naming, registry
@@ -79,6 +81,10 @@ class Harness:
         self._request = request
         self._opened = []
         self._folders = (tmp_path / f"index{number}" for number in itertools.count())
+        # A run's record holds no secret: where it is opened again, the secrets are in the environment.
+        settings = self.new_settings()
+        for name in self.backend_class.Config.secret_fields() & settings.keys():
+            monkeypatch.setenv(f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper(), plain_setting(settings[name]))
         yield
         for index in self._opened:
             _discard(index)
@@ -297,6 +303,12 @@ def _discard(index: SimilarityIndex) -> None:
     except vecsearch.ClosedError:
         return
     index.close()
+
+
+def plain_setting(value: Any) -> str:
+    """A setting as a variable of the environment holds it."""
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def nothing_happened(wrapper: type[RecordingBackend], *primitives: str, since: int = 0) -> bool:
