@@ -81,10 +81,7 @@ class Harness:
         self._request = request
         self._opened = []
         self._folders = (tmp_path / f"index{number}" for number in itertools.count())
-        # A run's record holds no secret: where it is opened again, the secrets are in the environment.
-        settings = self.new_settings()
-        for name in self.backend_class.Config.secret_fields() & settings.keys():
-            monkeypatch.setenv(f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper(), plain_setting(settings[name]))
+        self._environment = monkeypatch
         yield
         for index in self._opened:
             _discard(index)
@@ -115,7 +112,15 @@ class Harness:
         """The settings of one more index."""
         folder = next(self._folders)
         folder.mkdir(parents=True)
-        return self.settings(folder)
+        return self._settings(folder)
+
+    def _settings(self, folder: Path) -> dict[str, Any]:
+        """The settings; their secrets are in the environment, too, since a run that is opened again has none."""
+        settings = self.settings(folder)
+        for name in self.backend_class.Config.secret_fields() & settings.keys():
+            variable = f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper()
+            self._environment.setenv(variable, plain_setting(settings[name]))
+        return settings
 
     def create(self, *, wrapper: type[Backend[Any]] | None = None, **arguments: Any) -> SimilarityIndex:
         """``compute_similarity`` for one test, by default of an empty index; through a ``wrapper`` of the backend."""
@@ -162,7 +167,7 @@ class Harness:
     def _once(self, name: str, arguments: Mapping[str, Any]) -> SimilarityIndex:
         if name not in self._shared:
             folder = self._request.getfixturevalue("tmp_path_factory").mktemp("shared")
-            settings = self.settings(folder)
+            settings = self._settings(folder)
             index = vecsearch.compute_similarity(backend=self.backend, **settings, **arguments)
             self._shared[name] = index
             owner = self._request.node.getparent(pytest.Class)
