@@ -1,8 +1,9 @@
 """A stand-in for Pinecone over REST: the control plane and the vectors API, with the limits of the public documents.
 
 It speaks the API versions 2025-10 (and earlier, which have the same shapes) and 2026-07, by the header of the request,
-and was checked with the client ``pinecone`` 10.2.0. The schemas are ours, written from the documents. Where these are
-silent, it does what is hardest for a caller. It proves nothing of the service's speed, recall or rounding.
+and was checked with the client ``pinecone`` 10.2.0, 9.1.0 and 8.1.2. The schemas are ours, written from the documents.
+Where these are silent, it does what is hardest for a caller. It proves nothing of the service's speed, recall or
+rounding.
 
 Every index lies under a path of its own, ``/at/<index>``, which is part of the host that ``describe`` gives; paths that
 begin with anything else are the control plane.
@@ -78,7 +79,7 @@ class PineconeStandIn(ServiceStandIn):
     """
 
     protocol: ClassVar[str] = "API versions 2025-10 and 2026-07"
-    checked_with: ClassVar[str] = "pinecone 10.2.0"
+    checked_with: ClassVar[str] = "pinecone 10.2.0, 9.1.0 and 8.1.2"
     max_request_bytes = 2 << 20
     max_url_bytes = 8 << 10
 
@@ -328,7 +329,8 @@ def _is_new(request: Request) -> bool:
 def _deployment(spec: dict[str, Any]) -> dict[str, Any]:
     if "serverless" in spec:
         return {"deployment_type": "managed", **spec["serverless"]}
-    pod = {name: value for name, value in spec["pod"].items() if name != "pods"}
+    kept = ("environment", "pod_type", "replicas", "shards")
+    pod = {name: value for name, value in spec["pod"].items() if name in kept}
     return {"deployment_type": "pod", "replicas": 1, "shards": 1, **pod}
 
 
