@@ -17,7 +17,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def within(seconds: float, workers: int, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def several(seconds: float, workers: int, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """``function`` of each item, in their order; the first error ends all.
 
     Raises ``TimeoutError`` where ``seconds`` pass without an answer to any of them.
@@ -57,4 +57,4 @@ def within(seconds: float, workers: int, function: Callable[[T], R], items: Sequ
     return [results[place] for place in range(len(items))]
 
 
-__all__ = ("within",)
+__all__ = ("several",)

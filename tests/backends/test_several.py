@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from vecsearch.backends._deadline import within
 from vecsearch.backends._paging import pages
+from vecsearch.backends._several import several
 from vecsearch.errors import BackendError
 
 
 def test_answers_come_in_the_order_of_the_questions():
-    assert within(5, 4, lambda number: time.sleep(0.002 * (7 - number)) or number * 2, range(7)) == list(
+    assert several(5, 4, lambda number: time.sleep(0.002 * (7 - number)) or number * 2, range(7)) == list(
         range(0, 14, 2)
     )
-    assert within(5, 4, str, []) == []
+    assert several(5, 4, str, []) == []
 
 
 def test_only_so_many_are_asked_at_a_time():
@@ -31,7 +31,7 @@ def test_only_so_many_are_asked_at_a_time():
         with lock:
             now -= 1
 
-    within(5, 3, ask, range(20))
+    several(5, 3, ask, range(20))
     assert most == 3
 
 
@@ -45,7 +45,7 @@ def test_the_first_error_ends_all():
         time.sleep(0.01)
 
     with pytest.raises(KeyError):
-        within(5, 2, ask, range(100))
+        several(5, 2, ask, range(100))
     assert len(asked) < 10
 
 
@@ -53,10 +53,10 @@ def test_silence_ends_it_and_progress_does_not():
     held = threading.Event()
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.2 s"):
-        within(0.2, 2, lambda number: held.wait(10) if number else 0, range(4))
+        several(0.2, 2, lambda number: held.wait(10) if number else 0, range(4))
     assert time.monotonic() - started < 2
     held.set()
-    assert within(0.2, 1, lambda _: time.sleep(0.03), range(12)) == [None] * 12  # longer than 0.2 s in all
+    assert several(0.2, 1, lambda _: time.sleep(0.03), range(12)) == [None] * 12  # longer than 0.2 s in all
 
 
 def test_a_token_that_comes_again_is_an_error():
