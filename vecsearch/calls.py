@@ -344,6 +344,8 @@ class Engine:
 
     def wait_until_visible(self, written: Sequence[str], deleted: Sequence[str], timeout: float | None = None) -> None:
         """Return when later calls see these writes; ``NotVisibleYetError`` after ``timeout`` seconds."""
+        if self.spec is None:
+            return
         limit = self.config.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         # When the last are seen, those before are.
