@@ -88,13 +88,14 @@ class LoopbackServer:
         """What faults call this kind of request."""
         return f"{request.method} /{'/'.join(request.path)}"
 
-    def refusal(self, status: int, text: str) -> Answer:
+    def refusal(self, refused: RefusalError, request: Request) -> Answer:
         """A refusal in the service's own form."""
-        return Answer(status, text.encode())
+        del request
+        return Answer(refused.status, str(refused).encode())
 
-    def too_large(self, size: int) -> Answer:
-        """The answer to a request of more than ``max_request_bytes``."""
-        return self.refusal(413, f"{size} bytes are more than {self.max_request_bytes}")
+    def too_large(self, size: int, request: Request) -> Answer:
+        """The answer to a request of more than ``max_request_bytes``, whose body was not read."""
+        return self.refusal(RefusalError(413, f"{size} bytes are more than {self.max_request_bytes}"), request)
 
     @property
     def port(self) -> int:
@@ -156,7 +157,7 @@ class LoopbackServer:
         if fault.instead is not None:
             return fault.instead
         if fault.status is not None:
-            said = self.refusal(fault.status, f"planned: {fault.name}")
+            said = self.refusal(RefusalError(fault.status, f"planned: {fault.name}"), request)
             return replace(said, headers={**said.headers, **fault.headers})
         answer = self.answer(request) if fault.carried_out else None
         if answer is None or fault.reply == "none":
@@ -175,10 +176,7 @@ class LoopbackServer:
 
             def _serve(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
-                if size > outer.max_request_bytes:
-                    self._say(outer.too_large(size))
-                    self.close_connection = True
-                    return
+                too_large = size > outer.max_request_bytes
                 parts = urlsplit(self.path)
                 pairs = tuple(parse_qsl(parts.query, keep_blank_values=True))
                 request = Request(
@@ -186,11 +184,15 @@ class LoopbackServer:
                     tuple(unquote(part) for part in parts.path.strip("/").split("/") if part),
                     dict(pairs),
                     {name.lower(): value for name, value in self.headers.items()},
-                    self.rfile.read(size),
+                    b"" if too_large else self.rfile.read(size),
                     pairs,
                 )
-                if len(self.path) > outer.max_url_bytes:
-                    said: Answer | None = outer.refusal(414, f"a URL of {len(self.path)} bytes is too long")
+                said: Answer | None
+                if too_large:
+                    said = outer.too_large(size, request)
+                    self.close_connection = True
+                elif len(self.path) > outer.max_url_bytes:
+                    said = outer.refusal(RefusalError(414, f"a URL of {len(self.path)} bytes is too long"), request)
                 else:
                     said = outer._met(request)
                 if said is None:

@@ -192,7 +192,7 @@ class QdrantStandIn(LoopbackServer):
             return _refused(error.status, str(error))
         return _json(200, {"result": result, "status": "ok", "time": 0.0})
 
-    def too_large(self, size: int) -> Answer:
+    def too_large(self, size: int, request: Request) -> Answer:  # noqa: ARG002  the server says so of any
         """In the words of the server."""
         limit = self.max_request_bytes
         return _refused(

@@ -95,11 +95,6 @@ class ServiceStandIn(LoopbackServer):
     def check_access(self, request: Request) -> None:
         """Raise ``RefusalError`` where the credentials do not do."""
 
-    def error(self, refused: RefusalError, request: Request) -> Answer:
-        """A refusal in the service's own form, where that depends on the request or on a code of its own."""
-        del request
-        return self.refusal(refused.status, str(refused))
-
     def route_name(self, request: Request) -> str:
         """The name of its route."""
         found = self._route(request)
@@ -117,7 +112,7 @@ class ServiceStandIn(LoopbackServer):
             with self._turn:
                 said = route.function(call)
         except RefusalError as error:
-            return self.error(error, request)
+            return self.refusal(error, request)
         return said if isinstance(said, Answer) else in_json(200, said)
 
     def _called(self, request: Request) -> tuple[Route, Call]:
@@ -148,14 +143,23 @@ def record(*required: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+def check(body: Any, schema: Mapping[str, Any]) -> None:
+    """Refuse a body that does not fit; for a route that takes one of several schemas."""
+    _check(body, _VALIDATOR(schema))
+
+
+def _check(body: Any, validator: Any) -> None:
+    wrong = best_match(validator.iter_errors(body))
+    if wrong is not None:
+        raise RefusalError(400, f"{wrong.json_path}: {wrong.message}"[:_LONGEST])
+
+
 def _body(request: Request, validator: Any) -> Any:
     try:
         body = request.json()
     except ValueError as error:
         raise RefusalError(400, f"the body is no JSON: {error}") from None
-    wrong = best_match(validator.iter_errors(body))
-    if wrong is not None:
-        raise RefusalError(400, f"{wrong.json_path}: {wrong.message}"[:_LONGEST])
+    _check(body, validator)
     return body
 
 
@@ -170,4 +174,4 @@ def _numbers(validator: Any, asked: bool, values: Any, schema: Any) -> Iterator[
 
 _VALIDATOR: Any = extend(Draft202012Validator, {"numbers": _numbers})
 
-__all__ = ("Call", "Route", "ServiceStandIn", "in_json", "record")
+__all__ = ("Call", "Route", "ServiceStandIn", "check", "in_json", "record")
