@@ -258,8 +258,8 @@ def missing_endpoint(name: str | None, type_: str) -> ConfigError:
     if name is None:
         return ConfigError("mosaic: a new index needs an endpoint: give endpoint_name")
     return ConfigError(
-        f"mosaic: the workspace has no endpoint {name!r}: create it there, or pass create_endpoint=True, which makes one "
-        f"of the type {type_} (it costs money as long as it exists)"
+        f"mosaic: the workspace has no endpoint {name!r}: create it there, or pass create_endpoint=True, which makes "
+        f"one of the type {type_} (it costs money as long as it exists)"
     )
 
 

@@ -82,8 +82,10 @@ class Lookups:
     def _scanned(self, key: str, columns: Sequence[str]) -> dict[str, Row]:
         if self.layout.native_keys([key]) != [key]:  # numbers, whose order in a scan is not known
             return {}
-        page = next(self._index.scan(1, after=_before(key)), [])
-        return {key: {name: row.get(name) for name in columns} for row in page if row.get(self.layout.key) == key}
+        for row in next(self._index.scan(1, after=_before(key)), []):
+            if row.get(self.layout.key) == key:
+                return {key: {name: row.get(name) for name in columns}}
+        return {}
 
     # ---- what readers see
 

@@ -1,8 +1,8 @@
 """Mosaic AI Vector Search, the vector search of Databricks, through its SDK (docs/adr/0011).
 
 A new index is one of *Direct Access*, in Unity Catalog under ``catalog_name.schema_name.index_name``. Its columns are
-fixed when it is created: fields that ``metadata_schema`` names get one, and can be filtered by; all others come back as
-they were put, and cannot. An existing index that others made, such as a *Delta Sync* index, is connected to for reading.
+fixed when it is created: a field that ``metadata_schema`` names gets one, and can be filtered by; all others come back
+as they were put, and cannot. An index that others made, such as a *Delta Sync* index, is connected to for reading.
 
 The service searches by Euclidean distance and gives ``1 / (1 + d²)``; under cosine, vectors are stored with the length
 1. Searches approximate, and there is no exact one. Rows are read by their keys with a query that is filtered by them,
