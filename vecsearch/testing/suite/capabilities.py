@@ -16,6 +16,7 @@ from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened
 from vecsearch.testing.wrappers import limited, recording
 
 if TYPE_CHECKING:
+    from vecsearch import Filter
     from vecsearch.backends.base import Metric
 
 
@@ -234,6 +235,38 @@ class CapabilityTests(Harness):
             assert set(index.search(query, 20, filter=tree, allow_scan=True)[0].ids) == expected
         if self.native("search", F("parity") == "even"):
             assert len(index.search(query, 10, filter=F("parity") == "even")[0]) == 10
+
+    @pytest.mark.parametrize("limit", ["fields", "or"])
+    def test_filters_that_only_some_indexes_answer(self, limit: str) -> None:
+        """What ``filter_fields`` and ``joins_by_or`` leave out is refused before any call, or answered by a scan.
+
+        If this fails, check the two: conditions on other fields, or of another kind; conditions that are alternatives.
+        """
+        from vecsearch import F
+
+        number, parity = F("number"), F("parity")
+        few = (number < 9) & (parity == "odd")
+        refused: dict[str, list[Filter]] = {
+            "fields": [F("rare").exists(), F("flag") == True, number == "17", few & F("tags").contains("t1")],  # noqa: E712
+            "or": [(number < 3) | (parity == "odd"), ~few, number.is_in([1, 2, "text"])],
+        }
+        changes: dict[str, dict[str, Any]] = {
+            "fields": {"filter_fields": {"number": "number", "parity": "str"}},
+            "or": {"joins_by_or": False},
+        }
+        rows = data.sample_rows().take(range(20))
+        wrapper = limited(self.backend_class, **changes[limit], local=False)
+        index = self.create(wrapper=wrapper, **rows.columns(), metric=self.metric)
+        query = data.vectors(1)[0]
+        for tree in refused[limit]:
+            before = len(wrapper.log)
+            with pytest.raises(UnsupportedError, match="allow_scan"):
+                index.search(query, filter=tree)
+            assert nothing_happened(wrapper, since=before)
+            expected = set(rows.those(filters.predicate(tree)))
+            assert set(index.search(query, 20, filter=tree, allow_scan=True)[0].ids) == expected
+        if self.native("search", few):
+            assert len(index.search(query, 4, filter=few)[0]) == 4
 
     def test_large_integers(self) -> None:
         """Integers up to ``max_int`` are compared as they are; beyond it a filter is refused or answered by a scan.
