@@ -28,15 +28,10 @@ class Behind:
     """Rows read with the SDK's own scan."""
 
     backend = "mosaic"
-    given = staticmethod(lambda: own_server("mosaic"))
 
     @pytest.fixture(autouse=True)
-    def _credentials(self, monkeypatch):
-        """Secrets are in no record of a run: a run is opened with those of the environment."""
+    def _no_other_credentials(self, monkeypatch):
         monkeypatch.setenv("DATABRICKS_CONFIG_FILE", "/nonexistent")
-        for name in ("personal_access_token", "service_principal_client_secret"):
-            if name in self.given():
-                monkeypatch.setenv(f"VECSEARCH_SIMILARITY_MOSAIC_{name.upper()}", self.given()[name])
 
     def back_door(self, index):
         config = index.config
@@ -78,11 +73,8 @@ class OnAStandIn(Behind):
             cls.server = server
             yield
 
-    def given(self):
-        return self.server.settings()
-
     def settings(self, tmp_path):
-        return {**self.given(), "metadata_schema": self.fields}
+        return {**self.server.settings(), "metadata_schema": self.fields}
 
 
 class TestOnAStandardEndpoint(OnAStandIn, IndexConformance):

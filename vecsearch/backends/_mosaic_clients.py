@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,15 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.clock import Clock
 from databricks.sdk.core import Config
 
+from vecsearch.backends._deadline import within
+
 if TYPE_CHECKING:
     from vecsearch.backends.mosaic import MosaicConfig
 
 _PROBE_SECONDS = 2
 
 
-class BoundedClock(Clock):  # type: ignore[misc]  # the SDK's classes are Any where it is not installed
+class BoundedClock(Clock):
     """The client sleeps as long as a Retry-After says, be it an hour; with this one, at most so long."""
 
     def __init__(self, longest: float) -> None:
@@ -35,24 +36,9 @@ class BoundedClock(Clock):  # type: ignore[misc]  # the SDK's classes are Any wh
 
 def of(config: MosaicConfig) -> Any:
     """A client of the workspace. Its making asks the workspace about itself, and fetches the addresses of OAuth."""
-    made: list[Any] = []
-    failed: list[BaseException] = []
-
-    def make() -> None:
-        try:
-            made.append(_client(config))
-        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that asked
-            failed.append(error)
-
     # For the addresses of OAuth the SDK takes no timeout from us: it may try for five minutes.
-    thread = threading.Thread(target=make, daemon=True, name="vecsearch-mosaic-client")
-    thread.start()
-    thread.join(config.timeout)
-    if failed:
-        raise failed[0]
-    if not made:
-        raise TimeoutError(f"the workspace did not answer within {config.timeout:g} s")
-    return made[0]
+    (made,) = within(config.timeout, 1, _client, [config])
+    return made
 
 
 def _client(config: MosaicConfig) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import requests
 from databricks.sdk import errors
+from databricks.sdk.errors.base import DatabricksError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _LONGEST = 300
 ERRORS: Mapping[type[Exception], Fault] = {
     # Every error of the SDK is an OSError, and says nothing of a disk.
-    errors.DatabricksError: "invalid",
+    DatabricksError: "invalid",
     errors.Unauthenticated: "denied",
     errors.PermissionDenied: "denied",
     errors.NotFound: "not_found",
@@ -40,7 +41,7 @@ _BAD_GATEWAY = ("bad gateway", "502")
 
 def meaning(error: Exception) -> Fault | None:
     """By the class, as in ``ERRORS``; by its text where the class says too little."""
-    if type(error) is errors.DatabricksError and any(word in str(error).lower() for word in _BAD_GATEWAY):
+    if type(error) is DatabricksError and any(word in str(error).lower() for word in _BAD_GATEWAY):
         return "unavailable"  # a status that the SDK has no class for, and no attribute
     if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
         return "denied" if _is_oauth(str(error)) else None

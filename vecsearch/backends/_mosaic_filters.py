@@ -128,7 +128,8 @@ def _dict(tree: Filter) -> dict[str, Any] | None:
     for leaf in leaves:
         if not isinstance(leaf, Condition) or leaf.op == "not_in":
             raise UnsupportedError(f"mosaic: a standard endpoint has no filter that says {tree!r}")
-        key, value = f"{leaf.field} {_SIGNS[leaf.op]}", leaf.value
+        value: Any = leaf.value
+        key = f"{leaf.field} {_SIGNS[leaf.op]}"
         if leaf.op in ("eq", "in"):
             key, value = leaf.field, list(leaf.members)
             if key in found:
@@ -142,7 +143,7 @@ def _dict(tree: Filter) -> dict[str, Any] | None:
                     f"mosaic: a standard endpoint excludes one value of a column, not several: {tree!r}"
                 )
         elif key in found:
-            value = min(found[key], value) if leaf.op in ("lt", "lte") else max(found[key], value)  # type: ignore[type-var]
+            value = min(found[key], value) if leaf.op in ("lt", "lte") else max(found[key], value)
         found[key] = value
     return {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in found.items()}
 
@@ -151,12 +152,13 @@ def _dict(tree: Filter) -> dict[str, Any] | None:
 
 
 def _text(tree: Filter) -> str:
-    return filters.fold(
+    text: str = filters.fold(
         tree,
         leaf=_comparison,
         every=lambda parts: f"({' AND '.join(parts)})",
         some=lambda parts: f"({' OR '.join(parts)})",
     )
+    return text
 
 
 def _comparison(leaf: Condition) -> str:

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from databricks.sdk import errors
 from databricks.sdk.service import vectorsearch
 
+from vecsearch.backends._mosaic_faults import meaning
+from vecsearch.backends._paging import pages
 from vecsearch.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +32,10 @@ Row = dict[str, Any]
 class Index:
     """Calls about one index; every answer is checked for being what was asked for."""
 
-    def __init__(self, client: Callable[[], Any], name: str) -> None:
+    def __init__(self, client: Callable[[], Any], name: str, timeout: float) -> None:
         self._client = client
         self.name = name
+        self._timeout = timeout
 
     # ---- what there is
 
@@ -138,11 +141,15 @@ class Index:
     def query(self, columns: Sequence[str], vector: Sequence[float], rows: int, where: Mapping[str, str]) -> list[Row]:
         """The nearest rows, each its values by column, the score under ``""``; all pages of them."""
         body = {"columns": list(columns), "query_vector": list(vector), "num_results": rows, "query_type": "ANN"}
-        answer = self._post("query", {**body, **where})
+        first = {**body, **where}
         found: dict[str, Row] = {}
-        tokens: set[str] = set()
         names: list[str] = []
-        while True:
+
+        def ask(token: str | None) -> tuple[dict[str, Any], str | None]:
+            answer = self._post(*(("query", first) if token is None else ("query-next-page", {"page_token": token})))
+            return answer, answer.get("next_page_token") or None
+
+        for answer in pages("mosaic", ask):
             names = [str(one.get("name")) for one in (answer.get("manifest") or {}).get("columns") or ()] or names
             for values in (answer.get("result") or {}).get("data_array") or ():
                 if len(values) != len(names) or names[:-1] != list(columns):
@@ -152,13 +159,9 @@ class Index:
                 row = dict(zip(columns, values[:-1], strict=True)) | {"": values[-1]}
                 if found.setdefault(str(row[columns[0]]), row) is not row:
                     raise BackendError(f"mosaic: query: the service sends the row {row[columns[0]]!r} twice")
-            token = answer.get("next_page_token")
-            if not token or len(found) >= rows:
-                return list(found.values())[:rows]
-            if token in tokens:
-                raise BackendError("mosaic: query: the service sends the same page token twice")
-            tokens.add(token)
-            answer = self._post("query-next-page", {"page_token": token})
+            if len(found) >= rows:
+                break
+        return list(found.values())[:rows]
 
     def types_of(self, columns: Sequence[str], dim: int) -> dict[str, str]:
         """These columns, and what the service calls their types."""
@@ -169,29 +172,40 @@ class Index:
 
     def scan(self, rows: int, after: str | None = None) -> Iterator[list[Row]]:
         """All rows, each its values by column, in pages of at most ``rows``; those after a key, where one is given."""
-        seen: set[str] = set()
-        while True:
-            body: dict[str, Any] = {"num_results": rows}
-            try:
-                answer = self._post("scan", body if after is None else {**body, "last_primary_key": after})
-            except errors.BadRequest:
-                if rows == 1:
-                    raise
-                rows //= 2  # texts may make a page too large, which is not known beforehand
-                continue
-            page = [
-                {one["key"]: _plain(one.get("value") or {}) for one in entry.get("fields") or ()}
-                for entry in answer.get("data") or ()
-            ]
-            if page:
-                yield page
-            following = answer.get("last_primary_key")
-            if not page or following is None:
-                return
-            if following in seen:
-                raise BackendError(f"mosaic: scan: the service stays at the key {following!r}")
-            seen.add(following)
-            after = following
+        size = rows
+
+        def ask(key: str | None) -> tuple[list[Row], str | None]:
+            nonlocal size
+            last = after if key is None else key
+            while True:
+                body: dict[str, Any] = {"num_results": size, **({} if last is None else {"last_primary_key": last})}
+                try:
+                    answer = self._patiently("scan", body)
+                except errors.BadRequest:
+                    if size == 1:
+                        raise
+                    size //= 2  # texts may make a page too large, which is not known beforehand
+                    continue
+                page = [
+                    {one["key"]: _plain(one.get("value") or {}) for one in entry.get("fields") or ()}
+                    for entry in answer.get("data") or ()
+                ]
+                return page, answer.get("last_primary_key") if page else None
+
+        return (page for page in pages("mosaic", ask) if page)
+
+    def _patiently(self, operation: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a read that is one of many, repeated on its own: whoever reads them all cannot begin again."""
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+        retrying = Retrying(
+            stop=stop_after_delay(self._timeout),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            retry=retry_if_exception(lambda error: isinstance(error, Exception) and meaning(error) == "unavailable"),
+            reraise=True,
+        )
+        answer: dict[str, Any] = retrying(self._post, operation, body)
+        return answer
 
     def upsert(self, inputs_json: str, keys: Sequence[str]) -> None:
         """Write rows; raises where one of them was not taken, which the service says with the status 200."""

@@ -7,6 +7,7 @@ begun right before each: what comes is the row, or it is not there. No look-up r
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _ANSWER_BYTES = 4 << 20
 _FLOAT_BYTES = 20
 _SINGLE = 8  # keys that are looked up one by one: each is a request
-_NOTED = 20_000
+_NOTED, _ASKED = 20_000, 1000
 
 
 class Lookups:
@@ -36,7 +37,7 @@ class Lookups:
         self.layout = layout
         self._index = index
         self._dialect = dialect
-        self._moments: OrderedDict[str, str] = OrderedDict()
+        self._unseen: OrderedDict[str, tuple[str, bool]] = OrderedDict()
         self._lock = threading.Lock()
 
     def named(self, keys: Sequence[str], columns: Sequence[str], *, thorough: bool = True) -> list[Row]:
@@ -89,25 +90,41 @@ class Lookups:
 
     # ---- what readers see
 
-    def note(self, keys: Sequence[str], moment: str) -> None:
-        """These rows were written then."""
+    def note(self, keys: Sequence[str], moment: str, *, gone: bool = False) -> None:
+        """These rows were written then, or removed."""
         with self._lock:
             for key in keys:
-                # Uploads overlap: the later moment is the one that counts.
-                self._moments[key] = max(moment, self._moments.pop(key, moment))
-            while len(self._moments) > _NOTED:
-                self._moments.popitem(last=False)
+                self._unseen.pop(key, None)
+                self._unseen[key] = (moment, gone)
+            while len(self._unseen) > _NOTED:
+                self._unseen.popitem(last=False)
 
-    def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
-        """Whether queries return the last write of each row, and none of those that were deleted."""
+    def visible(self) -> bool:
+        """Whether queries show the last write of each row; what they have shown once is not asked for again."""
         column = self.layout.written
-        if written and column is not None:
-            rows = self.named(written, [self.layout.key, column], thorough=False)
-            seen = {self.layout.row_id(row): str(row[column]) for row in rows}
+        if column is None:
+            return True
+        while True:
             with self._lock:
-                if any(seen.get(key, "") < self._moments.get(key, "0") for key in written):
-                    return False
-        return not (deleted and self.named(deleted, [self.layout.key], thorough=False))
+                asked = dict(itertools.islice(self._unseen.items(), _ASKED))
+            if not asked:
+                return True
+            rows = self.named(list(asked), [self.layout.key, column], thorough=False)
+            shown = {self.layout.row_id(row): str(row[column]) for row in rows}
+            late = {key for key, (moment, gone) in asked.items() if _is_late(shown.get(key), moment, gone=gone)}
+            with self._lock:
+                for key in asked.keys() - late:
+                    if self._unseen.get(key) == asked[key]:
+                        del self._unseen[key]
+            if late:
+                return False
+
+
+def _is_late(shown: str | None, moment: str, *, gone: bool) -> bool:
+    """Whether what is shown of a row is from before a write; ``None``: there is no such row."""
+    if gone:  # it may have been written again by somebody else, later
+        return shown is not None and shown <= moment
+    return shown is None or shown < moment
 
 
 def _before(key: str) -> str:

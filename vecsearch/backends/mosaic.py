@@ -17,6 +17,7 @@ import re
 import secrets
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -25,12 +26,13 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 
 from vecsearch.backends import _mosaic_clients, _mosaic_faults
 from vecsearch.backends._clients import Client
+from vecsearch.backends._deadline import within
 from vecsearch.backends._mosaic_columns import ID as KEY
 from vecsearch.backends._mosaic_columns import KINDS, OWN, FieldType, schema_of
 from vecsearch.backends._mosaic_columns import VECTOR as VECTORS
 from vecsearch.backends._mosaic_described import Described, described
 from vecsearch.backends._mosaic_filters import Dialect, compiled
-from vecsearch.backends._mosaic_index import Index, missing_endpoint
+from vecsearch.backends._mosaic_index import Index, Row, missing_endpoint
 from vecsearch.backends._mosaic_lookups import Lookups
 from vecsearch.backends.base import (
     FILTER_OPERATORS,
@@ -155,7 +157,7 @@ class MosaicBackend(Backend[MosaicConfig]):
         super().__init__(config)
         self._client = Client(config.client, lambda: _mosaic_clients.of(config), lambda _: None)
         name = f"{config.catalog_name}.{config.schema_name}.{config.index_name or 'vecsearch'}"
-        self._index = Index(self._client.get, name)
+        self._index = Index(self._client.get, name, config.timeout)
         self._nonce = secrets.token_hex(4)
         self._lookups: Lookups | None = None
         self._found: Described | None = None
@@ -270,6 +272,7 @@ class MosaicBackend(Backend[MosaicConfig]):
         """Remove rows."""
         self._writable()
         self._index.delete(ids)
+        self._known.note(ids, f"{time.time_ns():020d}", gone=True)
 
     def fetch(self, ids: Sequence[str], include: frozenset[Part]) -> Rows:
         """Rows by key."""
@@ -286,22 +289,23 @@ class MosaicBackend(Backend[MosaicConfig]):
         exact: bool,
         params: Mapping[str, Any],
     ) -> Hits:
-        """A request a query."""
+        """The nearest rows of each query."""
         del exact, params  # there are none
         layout, metric = self._known.layout, self._found_metric
         asked = compiled(where, layout, self._dialect)
         if metric == "cosine":
             queries = _units(queries)
-        scores, found = [], []
-        for query in queries.tolist():
-            rows = [] if asked is None else self._nearest(query, k, asked, include)
-            scores.append(_distances([row[""] for row in rows], metric))
-            found.append(layout.rows(rows, include))
-        return Hits(scores, found)
+        if asked is None:
+            answers: list[list[Row]] = [[] for _ in queries]
+        else:
+            # A request a query, several of them at a time.
+            seconds = self.config.timeout * -(-len(queries) // self.config.workers)
+            nearest = partial(self._nearest, k=k, where=asked, include=include)
+            answers = within(seconds, self.config.workers, nearest, queries.tolist())
+        scores: list[Any] = [_distances([row[""] for row in rows], metric) for rows in answers]
+        return Hits(scores, [layout.rows(rows, include) for rows in answers])
 
-    def _nearest(
-        self, query: list[float], k: int, where: Mapping[str, str], include: frozenset[Part]
-    ) -> list[dict[str, Any]]:
+    def _nearest(self, query: list[float], k: int, where: Mapping[str, str], include: frozenset[Part]) -> list[Row]:
         """The nearest rows with their columns; the columns on their own where an answer would be too large."""
         layout = self._known.layout
         columns = layout.asked(include)
@@ -336,8 +340,9 @@ class MosaicBackend(Backend[MosaicConfig]):
         return sum(map(len, self.scan(1000, frozenset())))
 
     def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
-        """Whether a query returns the last write of each row, and no row that was deleted."""
-        return self._known.visible(written, deleted)
+        """Whether queries show every write of this object, whichever of them is asked about."""
+        del written, deleted
+        return self._known.visible()
 
     @property
     def _known(self) -> Lookups:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from qdrant_client import QdrantClient, models
 
-from vecsearch.backends import _qdrant_clients, _qdrant_faults, _qdrant_local
+from vecsearch.backends import _named, _qdrant_clients, _qdrant_faults
 from vecsearch.backends._qdrant_clients import MEMORY
 from vecsearch.backends._qdrant_filters import compiled
 from vecsearch.backends._qdrant_rows import (
@@ -332,8 +332,10 @@ class QdrantBackend(Backend[QdrantConfig]):
         options = search_options(params, exact=exact)
         if self._local:
             options = None  # it searches exactly, and warns of what it has no use for
+            # There a filter by ids looks each point up in the whole list: 100,000 ids would take minutes.
             if where is not None and where.ids is not None:
-                return _qdrant_local.nearest(self.fetch, queries, k, where, include, self._known.metric)
+                metric = self._known.metric
+                return _named.nearest(self.fetch, queries, k, where, include, metric, self.capabilities.metrics[metric])
         asked = self._asked(include)
         requests = [
             models.QueryRequest(
@@ -354,7 +356,7 @@ class QdrantBackend(Backend[QdrantConfig]):
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
         """Every point, page by page in the order of ids, so that writes may come between."""
         if self._local and where is not None and where.ids is not None:
-            yield from _qdrant_local.named(self.fetch, where, include, batch_rows)
+            yield from _named.named(self.fetch, where, include, batch_rows)
             return
         offset = None
         while True:
@@ -373,7 +375,7 @@ class QdrantBackend(Backend[QdrantConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of points."""
         if self._local and where is not None and where.ids is not None:
-            return sum(map(len, _qdrant_local.named(self.fetch, where, frozenset())))
+            return sum(map(len, _named.named(self.fetch, where, frozenset())))
         with self._turn() as client:
             return client.count(self._index, compiled(where, ours=self._ours), exact=True).count
 

@@ -170,6 +170,7 @@ class MosaicStandIn(ServiceStandIn):
             "catalog_name": "main",
             "schema_name": "default",
             "endpoint_name": ENDPOINT,
+            "endpoint_type": self.endpoints[ENDPOINT].type,
         }
 
     def add_delta_sync(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 import vecsearch
 from vecsearch import filters, naming, registry
@@ -79,6 +81,7 @@ class Harness:
         self._request = request
         self._opened = []
         self._folders = (tmp_path / f"index{number}" for number in itertools.count())
+        self._environment = monkeypatch
         yield
         for index in self._opened:
             _discard(index)
@@ -109,7 +112,15 @@ class Harness:
         """The settings of one more index."""
         folder = next(self._folders)
         folder.mkdir(parents=True)
-        return self.settings(folder)
+        return self._settings(folder)
+
+    def _settings(self, folder: Path) -> dict[str, Any]:
+        """The settings; their secrets are in the environment, too, since a run that is opened again has none."""
+        settings = self.settings(folder)
+        for name in self.backend_class.Config.secret_fields() & settings.keys():
+            variable = f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper()
+            self._environment.setenv(variable, plain_setting(settings[name]))
+        return settings
 
     def create(self, *, wrapper: type[Backend[Any]] | None = None, **arguments: Any) -> SimilarityIndex:
         """``compute_similarity`` for one test, by default of an empty index; through a ``wrapper`` of the backend."""
@@ -156,7 +167,7 @@ class Harness:
     def _once(self, name: str, arguments: Mapping[str, Any]) -> SimilarityIndex:
         if name not in self._shared:
             folder = self._request.getfixturevalue("tmp_path_factory").mktemp("shared")
-            settings = self.settings(folder)
+            settings = self._settings(folder)
             index = vecsearch.compute_similarity(backend=self.backend, **settings, **arguments)
             self._shared[name] = index
             owner = self._request.node.getparent(pytest.Class)
@@ -311,6 +322,12 @@ def _discard(index: SimilarityIndex) -> None:
     except vecsearch.ClosedError:
         return
     index.close()
+
+
+def plain_setting(value: Any) -> str:
+    """A setting as a variable of the environment holds it."""
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def nothing_happened(wrapper: type[RecordingBackend], *primitives: str, since: int = 0) -> bool:
