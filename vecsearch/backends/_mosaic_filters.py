@@ -174,7 +174,8 @@ def _literal(value: Any) -> str:
         return repr(value)
     if not _is_plain(value):
         raise UnsupportedError(f"mosaic: a text with a backslash or NUL cannot be compared with safely: {value[:60]!r}")
-    return "'" + value.replace("'", "''") + "'"
+    quoted: str = value.replace("'", "''")
+    return f"'{quoted}'"
 
 
 def _is_plain(text: str) -> bool:
