@@ -16,7 +16,6 @@ from vecsearch.errors import (
     BackendError,
     ConfigError,
     ConnectionFailedError,
-    IngestError,
     NotVisibleYetError,
 )
 from vecsearch.testing.standins.faults import (
@@ -115,12 +114,15 @@ def test_an_index_of_others_is_not_taken_for_ours(server):
 
 def test_an_ingest_among_failures_is_exact(server):
     server.fail_at_random(0.1, 3, [refused(503), refused(429, retry_after=0), DROPPED, LOST, CUT, BAD_JSON])
-    index = created(server, rows=40, timeout=60.0, batch_rows=4)
+    many = np.random.default_rng(1).standard_normal((1000, 8)).astype(np.float32)
+    ids = [f"id {number}" for number in range(1000)]
+    index = created(server, timeout=60.0, batch_rows=20)
+    assert index.add_to_index(many, ids).written == 1000
     server.fail_at_random(0.0, 0)
-    assert sum(server.faults.met.values()) > 2
+    assert sum(server.faults.met.values()) > 4
     held = contents(index)
-    assert sorted(held) == sorted(IDS)
-    assert all(np.allclose(held[name], vector, rtol=1e-5) for name, vector in zip(IDS, VECTORS, strict=True))
+    assert sorted(held) == sorted(IDS + ids)
+    assert all(np.allclose(held[name], vector, rtol=1e-5) for name, vector in zip(ids, many, strict=True))
     index.close()
 
 
@@ -199,11 +201,9 @@ def test_what_the_service_refuses_is_said_once(server):
 def test_rows_that_were_not_taken_are_named(server):
     index = created(server)
     server.fail(PARTIAL, route="upsert")
-    with pytest.raises(IngestError) as caught:
+    with pytest.raises(BackendError, match=r"write: PARTIAL_SUCCESS: of 4 rows 2 .*'c', 'd'") as caught:
         index.add_to_index(VECTORS[:4], ["a", "b", "c", "d"])
-    assert "PARTIAL_SUCCESS" in one_line(caught.value)
-    assert "'c', 'd'" in str(caught.value)
-    assert "2 rows" not in str(caught.value.remaining)
+    one_line(caught.value)
     index.add_to_index(VECTORS[:4], ["a", "b", "c", "d"])
     assert len(index) == 44
     server.fail(PARTIAL, route="delete")
@@ -218,12 +218,11 @@ def test_pages_that_do_not_end(server):
     index = created(server)
     server.fail(SAME_PAGE, route="query")
     server.fail(SAME_PAGE, route="next page")
-    with pytest.raises(BackendError, match="same page token"):
+    with pytest.raises(BackendError, match="again and again"):
         index.search(VECTORS[0], 100)
-    server.fail(SAME_PAGE, SAME_PAGE, SAME_PAGE, route="scan")
     index.add_to_index(np.tile(VECTORS, (30, 1)), [f"more {n}" for n in range(1200)])
     server.fail(SAME_PAGE, SAME_PAGE, SAME_PAGE, route="scan")
-    with pytest.raises(BackendError, match="stays at the key"):
+    with pytest.raises(BackendError, match="again and again"):
         len(index)
     index.close()
 
@@ -345,5 +344,5 @@ def test_the_figure_of_the_service_is_taken_where_it_is_trusted(server):
     assert len(index) == 40
     index.clear()
     assert len(index) == 0
-    assert len(server.asked("scan")) == before + 1  # that of clear
+    assert len(server.asked("scan")) == before + 2  # those of clear: a page, and the end
     index.close()

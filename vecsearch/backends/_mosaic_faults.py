@@ -56,8 +56,9 @@ def _is_oauth(text: str) -> bool:
 def words(error: Exception) -> str:
     """What happened, and what was behind it where the SDK only says that it gave up."""
     text = str(error) or type(error).__name__
-    if isinstance(error, TimeoutError) and error.__cause__ is not None:
-        text = f"{text}: {error.__cause__}"
+    behind = error.__cause__ or error.__context__
+    if isinstance(error, TimeoutError) and behind is not None:
+        text = f"{text}: {behind}"
     elif isinstance(error, requests.RequestException):
         text = f"{type(error).__name__}: {text}"
     # Behind a refusal the SDK lists its settings and variables.
