@@ -298,8 +298,9 @@ class MosaicBackend(Backend[MosaicConfig]):
         if asked is None:
             answers: list[list[Row]] = [[] for _ in queries]
         else:
-            # A request a query, several of them at a time.
-            seconds = self.config.timeout * -(-len(queries) // self.config.workers)
+            # A request a query, several of them at a time. The client gives up by itself, and says why: after the
+            # timeout, or after an attempt that began right before.
+            seconds = 2 * self.config.timeout * -(-len(queries) // self.config.workers)
             nearest = partial(self._nearest, k=k, where=asked, include=include)
             answers = within(seconds, self.config.workers, nearest, queries.tolist())
         scores: list[Any] = [_distances([row[""] for row in rows], metric) for rows in answers]
