@@ -12,21 +12,34 @@ nox.options.reuse_existing_virtualenvs = True
 
 ENGINES = ("chroma", "lancedb", "milvus", "mosaic", "pinecone", "qdrant")
 RUFF = "ruff==0.17.*"
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of the engines, whose clients are large and whose suites take a while."""
     session.install("-e", ".[test]")
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session
 def engines(session: nox.Session) -> None:
-    """The tests of the engines, against real ones: a client that is missing is a failure."""
+    """The tests of the engines, against real ones: a client that is missing is a failure.
+
+    The table in the README must say what they found; ``nox -s engines -- --table`` writes it.
+    """
     session.install("-e", ".[test-engines]")
-    files = [str(path) for name in ENGINES for path in Path("tests").glob(f"*/test_{name}*.py")]
-    session.run("pytest", "-q", *(session.posargs or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
+    files = [str(path) for name in ENGINES for path in sorted(Path("tests").glob(f"*/test_{name}*.py"))]
+    files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
+    results = Path(session.create_tmp()) / "conformance.xml"
+    asked = [argument for argument in session.posargs if argument != "--table"]
+    session.run(
+        *("pytest", "-q", *SIDE_BY_SIDE, f"--junitxml={results}", *(asked or files)),
+        env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"},
+    )
+    if not asked:
+        write = ("--write",) if "--table" in session.posargs else ()
+        session.run("python", "tests/conformance/table.py", str(results), *write)
 
 
 @nox.session(name="tests-milvus-server")
@@ -58,8 +71,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bare(session: nox.Session) -> None:
     """The tests with no extra installed: what needs one says so, and the rest works."""
-    session.install("-e", ".[testing]")
-    session.run("pytest", "-q", *session.posargs)
+    session.install("-e", ".[testing]", "pytest-xdist>=3.6")
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
 
 
 @nox.session(venv_backend="uv|virtualenv")

@@ -2,6 +2,9 @@
 
 import logging
 import sqlite3
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -126,6 +129,29 @@ def test_writes_that_do_not_show_are_an_error_that_says_they_are_written(engine)
     engine.backend.shown = False
     with pytest.raises(NotVisibleYetError, match="are written, but not visible"):
         engine.wait_until_visible(["a"], [], timeout=0.1)
+
+
+def test_an_engine_that_goes_away_after_a_write_does_not_undo_it(engine):
+    def away(*_):
+        raise ConnectionRefusedError("refused")
+
+    engine.backend.visible = away
+    with pytest.raises(NotVisibleYetError, match=r"are written, but .* not known .*: flaky 'photos': wait: refused"):
+        engine.wait_until_visible(["a"], [])
+
+
+def test_what_takes_its_time_is_no_error_where_the_engine_ends_it(engine):
+    engine.backend.capabilities = replace(engine.backend.capabilities, ends_in_time=False)
+    engine.describe()
+    engine.backend.visible = lambda *_: time.sleep(1) or True
+    engine.wait_until_visible(["a"], [])  # upkeep may take longer than the timeout: what was written is
+    enough = threading.Event()
+    engine.backend.count = lambda _: enough.wait(20)
+    started = time.monotonic()
+    with pytest.raises(ConnectionFailedError, match=r"no answer within 0.6 s \(is it running"):
+        engine.count()
+    assert time.monotonic() - started < 3
+    enough.set()
 
 
 def test_after_closing_every_call_says_so(engine):

@@ -182,3 +182,33 @@ def test_rows_of_others_have_nothing_beside_them():
     rows = foreign.encode(Records(["1"], np.ones((1, 2), np.float32), None, [strange], None))
     assert rows.fields == [strange]
     assert foreign.decode(rows, metadata=True, vectors=True).metadata == [strange]
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_ids_become_the_uuids_of_their_namespace(row_id):
+    expected = uuid.uuid5(uuid.UUID("6f1d6a1e-6f0e-5d52-9f0c-3d1d4f2f2b7a"), row_id)
+    assert ENGINES["uuids"].id(row_id) == str(expected)
+    assert list(ENGINES["uuids"].ids([row_id])) == [str(expected)]
+
+
+def test_a_length_of_one_is_not_kept():
+    engine = codec("str", "float", normalises=frozenset({"cosine"}), metric="cosine")
+    vectors = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
+    vectors[:20] /= np.linalg.norm(vectors[:20], axis=1)[:, None]
+    vectors[20] *= np.float32(1.00001) / np.linalg.norm(vectors[20])
+    rows = engine.encode(Records([str(number) for number in range(40)], vectors))
+    kept = ["_vs_norm" in fields for fields in rows.fields]
+    assert kept[20:] == [True] * 20
+    assert sum(kept[:20]) <= 2
+    rows.vectors = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    back = engine.decode(rows, metadata=False, vectors=True).vectors
+    assert np.abs(back / vectors - 1).max() < 4e-7
+
+
+def test_kinds_of_nothing_are_kept_only_where_a_complement_needs_them():
+    records = Records(["a", "b"], None, None, [{}, {"x": 1}], None)
+    for absent, expected in ((False, [""]), (True, None)):
+        engine = codec("int", "list", strict_operators=frozenset(), complements_absent=absent)
+        bare, full = engine.encode(records).fields
+        assert bare.get("_vs_fields") == expected
+        assert full["_vs_fields"] == ["", "x", "x:number"]

@@ -144,7 +144,7 @@ def test_a_model_that_breaks_its_word_is_refused():
         ({"embeddings": [[1, 2], [3]], "key": "k"}, InvalidInputError, "different lengths|one length"),
         ({"embeddings": np.zeros((2, 3)), "key": "k"}, InvalidInputError, "vectors of zeros in rows 0, 1"),
         ({"embeddings": [[1e300, 1]], "key": "k"}, InvalidInputError, "beyond float32 in row 0"),
-        ({"embeddings": [["a", "b"]], "key": "k"}, InvalidInputError, "must be numbers"),
+        ({"embeddings": [["a", "b"]], "key": "k"}, InvalidInputError, "must be an array of numbers"),
         ({"embeddings": X, "sample_ids": [True, *IDS[1:]], "key": "k"}, InvalidInputError, "is a bool"),
         ({"embeddings": X, "sample_ids": [1.5, *IDS[1:]], "key": "k"}, InvalidInputError, "is no id"),
         ({"embeddings": X, "sample_ids": ["a\x00", *IDS[1:]], "key": "k"}, InvalidInputError, "NUL"),

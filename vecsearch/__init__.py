@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vecsearch.copying import CopyReport, copy_index
     from vecsearch.duplicates import Duplicates, Unique, find_duplicates, find_unique
     from vecsearch.errors import (
         AccessDeniedError,
@@ -53,6 +54,7 @@ __all__ = (
     "ClosedError",
     "ConfigError",
     "ConnectionFailedError",
+    "CopyReport",
     "CorruptDataError",
     "CorruptRunError",
     "Duplicates",
@@ -89,6 +91,7 @@ __all__ = (
     "compute_similarity",
     "config",
     "connect",
+    "copy_index",
     "delete_run",
     "find_duplicates",
     "find_exact_duplicates",
@@ -100,6 +103,7 @@ __all__ = (
 )
 
 _HOMES = {
+    "copying": "CopyReport copy_index",
     "duplicates": "Duplicates Unique find_duplicates find_unique",
     "errors": (
         "AccessDeniedError BackendError ClosedError ConfigError ConnectionFailedError CorruptDataError "

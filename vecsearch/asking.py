@@ -91,6 +91,8 @@ def _id_or_text(handle: Handle, query: str) -> Queries:
 
 def _vectors(handle: Handle, values: Any, what: str) -> NDArray[np.float32]:
     dim = handle.dim
+    if checks.is_sound_vector(values, dim):
+        return values[None]  # type: ignore[no-any-return]
     array = checks.queries(values, dim or np.atleast_2d(np.asarray(values)).shape[-1], what)
     if handle.metric == "cosine":
         checks.no_zero_vectors(array, "cosine has no direction for them", what)

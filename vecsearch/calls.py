@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -67,6 +68,27 @@ EVERYTHING: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
 NOTHING: frozenset[Part] = frozenset()
 
 
+class _GivenUpError(Exception):
+    """A call took longer than it may."""
+
+
+def within(seconds: float, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """What the function returns or raises. One that takes longer is given up, and goes on in a thread of its own."""
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(function(*arguments, **named))
+        except BaseException as error:  # noqa: BLE001  raised where the answer is waited for
+            answer.set_exception(error)
+
+    # A daemon, so that what hangs does not keep the program from ending.
+    threading.Thread(target=run, name="vecsearch-call", daemon=True).start()
+    if not wait([answer], max(seconds, 0.0)).done:
+        raise _GivenUpError
+    return answer.result()
+
+
 class Engine:
     """A backend behind its border: what the policy rooms call.
 
@@ -98,11 +120,11 @@ class Engine:
 
         Every primitive may be repeated: upsert and delete are idempotent.
         """
-        started = time.monotonic()
+        deadline = time.monotonic() + self.config.timeout
         try:
-            return self.call_once(operation, function, *arguments, **named)
+            return self._attempt(deadline, operation, function, *arguments, **named)
         except ConnectionFailedError as error:
-            left = self.config.timeout - (time.monotonic() - started)
+            left = deadline - time.monotonic()
             if self._closed or left <= 0:
                 raise
             logger.info("%s; trying again for %g s", error, left)
@@ -115,17 +137,25 @@ class Engine:
             retry=retry_if_exception_type(ConnectionFailedError),
             reraise=True,
         )
-        result: T = retrying(self.call_once, operation, function, *arguments, **named)
+        result: T = retrying(self._attempt, deadline, operation, function, *arguments, **named)
         return result
 
     def call_once(self, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """One call, under the lock, its errors translated."""
+        """One call that is not repeated, under the lock, its errors translated."""
+        return self._attempt(time.monotonic() + self.config.timeout, operation, function, *arguments, **named)
+
+    def _attempt(self, deadline: float, operation: str, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         if self._closed:
             raise ClosedError(f"this {self.name} index was closed; open it again with load_run or connect")
         started = time.monotonic()
         try:
-            with self._lock:
-                result = function(*arguments, **named)
+            if self.capabilities.ends_in_time or operation == "wait":
+                result = self._alone(function, *arguments, **named)
+            else:
+                result = within(deadline - started, self._alone, function, *arguments, **named)
+        except _GivenUpError:
+            advice, limit = _ADVICE["unavailable"], self.config.timeout
+            raise self._named(ConnectionFailedError, operation, f"no answer within {limit:g} s ({advice})") from None
         except VecsearchError as error:
             if isinstance(error, BackendError) and not error.backend:
                 error.backend, error.operation = self.name, operation
@@ -135,6 +165,10 @@ class Engine:
         logger.debug("%s: %s: %.4f s", self.name, operation, time.monotonic() - started)
         return result
 
+    def _alone(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        with self._lock:
+            return function(*arguments, **named)
+
     def _fault(self, error: Exception) -> Fault | None:
         matches = [(len(kind.__mro__), fault) for kind, fault in self.backend.errors.items() if isinstance(error, kind)]
         return max(matches)[1] if matches else self.backend.fault(error)
@@ -142,11 +176,14 @@ class Engine:
     def _translated(self, error: Exception, fault: Fault | None, operation: str) -> BackendError:
         kind = _ERRORS[fault] if fault else BackendError
         advice = f" ({_ADVICE[fault]})" if fault else ""
-        name = f" {self.config.index_name!r}" if self.config.index_name else ""
         text = self.without_secrets(self.backend.reason(error)) or type(error).__name__
-        translated = kind(f"{self.name}{name}: {operation}: {text}{advice}")
-        translated.backend, translated.operation = self.name, operation
-        return translated
+        return self._named(kind, operation, f"{text}{advice}")
+
+    def _named(self, kind: type[BackendError], operation: str, text: str) -> BackendError:
+        name = f" {self.config.index_name!r}" if self.config.index_name else ""
+        error = kind(f"{self.name}{name}: {operation}: {text}")
+        error.backend, error.operation = self.name, operation
+        return error
 
     def _cause(self, error: Exception) -> Exception | None:
         """The foreign error, unless its text would show a secret in the traceback."""
@@ -315,13 +352,19 @@ class Engine:
         # When the last are seen, those before are.
         written, deleted = self.codec.ids(written[-_WATCHED_IDS:]), self.codec.ids(deleted[-_WATCHED_IDS:])
         pause = _POLL_SECONDS
-        while not self.call("wait", self.backend.visible, written, deleted):
+        while not self._visible(written, deleted):
             if time.monotonic() > deadline:
                 raise NotVisibleYetError(
                     f"{self.name}: the rows are written, but not visible after {limit:g} s; index.wait() waits on"
                 )
             time.sleep(pause)
             pause = min(pause * _SLOWER, _LONGEST_POLL_SECONDS)
+
+    def _visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
+        try:
+            return self.call("wait", self.backend.visible, written, deleted)
+        except ConnectionFailedError as error:
+            raise NotVisibleYetError(f"the rows are written, but it is not known whether they show: {error}") from error
 
     def check_params(self, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """``params`` of one search; a name that the engine does not know is refused."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vecsearch.backends.base import Metric
     from vecsearch.calls import Engine
     from vecsearch.ingest import Draft
@@ -21,6 +23,7 @@ class Handle:
     model: Model | None = None
     key: str | None = None
     label: str = ""
+    recorded_model: Mapping[str, Any] | None = None
 
     @property
     def metric(self) -> Metric:
@@ -39,3 +42,10 @@ class Handle:
         """Whether there is a row per label."""
         spec = self.engine.spec
         return spec.patches if spec else bool(self.draft.patches)
+
+    @property
+    def model_record(self) -> dict[str, Any] | None:
+        """The fingerprint of the model whose vectors the index holds."""
+        if self.model is not None:
+            return self.model.fingerprint()
+        return dict(self.recorded_model) if self.recorded_model else None

@@ -52,11 +52,10 @@ class SimilarityIndex(View):
         on_change: Callable[[SimilarityIndex], None] | None = None,
     ) -> None:
         name = repr(key) if key else engine.config.index_name or "unnamed"
-        super().__init__(Handle(engine, draft, model, key, f"{engine.name} index {name}"), Scope())
+        super().__init__(Handle(engine, draft, model, key, f"{engine.name} index {name}", recorded_model), Scope())
         same_model(recorded_model, model)
         self.patches_field = patches_field
         """The field of the samples that holds the labels, as it was named at the creation."""
-        self._recorded_model = dict(recorded_model) if recorded_model else None
         self._on_change = on_change
         self._recorded_spec = engine.spec
 
@@ -97,7 +96,7 @@ class SimilarityIndex(View):
     @property
     def model_record(self) -> dict[str, Any] | None:
         """The fingerprint of the model whose vectors the index holds."""
-        return self._handle.model.fingerprint() if self._handle.model else self._recorded_model
+        return self._handle.model_record
 
     # ---- writes
 

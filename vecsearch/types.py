@@ -51,21 +51,13 @@ class Records:
 
     def take(self, positions: Sequence[int] | NDArray[np.int64] | slice) -> Records:
         """The rows at these positions, in this order."""
+        columns = (self.sample_ids, self.metadata, self.documents)
         if isinstance(positions, slice):
-            chosen: Sequence[int] = range(*positions.indices(len(self.ids)))
-        else:
-            chosen = [int(position) for position in positions]
-        whole_vectors = self.vectors
-        vectors = None
-        if whole_vectors is not None:
-            vectors = whole_vectors[positions] if isinstance(positions, slice) else whole_vectors[list(chosen)]
-        return Records(
-            [self.ids[i] for i in chosen],
-            vectors,
-            None if self.sample_ids is None else [self.sample_ids[i] for i in chosen],
-            None if self.metadata is None else [self.metadata[i] for i in chosen],
-            None if self.documents is None else [self.documents[i] for i in chosen],
-        )
+            parts: list[Any] = [None if column is None else column[positions] for column in columns]
+            return Records(self.ids[positions], None if self.vectors is None else self.vectors[positions], *parts)
+        chosen = [int(position) for position in positions]
+        parts = [None if column is None else [column[i] for i in chosen] for column in columns]
+        return Records([self.ids[i] for i in chosen], None if self.vectors is None else self.vectors[chosen], *parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -213,7 +214,7 @@ def pieces(engine: Engine, records: Records, start: int, upload: Upload, on_exis
 def _bounds(engine: Engine, records: Records) -> list[tuple[int, int]]:
     rows, limit = engine.batch_rows, engine.capabilities.batch_bytes
     refuse_large(engine, records)
-    if limit is None:
+    if limit is None or _at_most(records) * rows <= limit:
         return [(low, min(low + rows, len(records))) for low in range(0, len(records), rows)]
     sizes = _sizes(records)
     bounds, low, used = [], 0, 0
@@ -234,7 +235,7 @@ def _bounds(engine: Engine, records: Records) -> list[tuple[int, int]]:
 def refuse_large(engine: Engine, records: Records) -> None:
     """Refuse rows whose fields and documents are more than the engine holds in one row."""
     most = engine.capabilities.row_bytes
-    if most is None:
+    if most is None or (records.metadata is None and records.documents is None):
         return
     for row_id, size in zip(records.ids, _sizes(replace(records, vectors=None)), strict=True):
         if size > most:
@@ -246,10 +247,21 @@ def refuse_large(engine: Engine, records: Records) -> None:
 
 def _sizes(records: Records) -> list[int]:
     """About how many bytes each row has on the wire."""
-    fixed = 0 if records.vectors is None else records.vectors.shape[1] * 4
-    sizes = [fixed + len(row_id.encode()) + 64 for row_id in records.ids]
+    fixed = _fixed(records)
+    sizes = [fixed + len(row_id.encode()) for row_id in records.ids]
     for position, row in enumerate(records.metadata or ()):
         sizes[position] += sum(len(name) + len(str(value).encode()) + 16 for name, value in row.items())
     for position, document in enumerate(records.documents or ()):
         sizes[position] += len((document or "").encode())
     return sizes
+
+
+def _at_most(records: Records) -> float:
+    """What no row is larger than, where that is seen at once."""
+    if records.metadata is not None or records.documents is not None:
+        return math.inf
+    return _fixed(records) + 4 * max(map(len, records.ids), default=0)
+
+
+def _fixed(records: Records) -> int:
+    return 64 + (0 if records.vectors is None else records.vectors.shape[1] * 4)

@@ -1,5 +1,6 @@
 """A client is made once, when it is needed, and closed only by whoever made it."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -53,6 +54,25 @@ def test_what_fails_is_tried_again():
     with pytest.raises(OSError, match="no"):
         client.get()
     assert client.get() == "yes"
+
+
+def test_one_that_is_still_being_made_is_ended_when_it_is_there():
+    begun, may_end, closed = threading.Event(), threading.Event(), []
+
+    def make():
+        begun.set()
+        may_end.wait(20)
+        return "late"
+
+    client = Client(None, make, closed.append)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(client.get)
+        begun.wait(20)
+        client.close()  # does not wait for it
+        may_end.set()
+        with pytest.raises(RuntimeError, match="closed before"):
+            late.result(20)
+    assert closed == ["late"]
 
 
 def test_a_given_client_is_neither_recorded_nor_shown():

@@ -19,20 +19,31 @@ class Client(Generic[C]):
         self._make = make
         self._end = end
         self._made: C | None = None
+        self._given_up = False
         self._lock = threading.Lock()
 
     def get(self) -> C:
         """The client. What ``make`` raises is raised at each call until it succeeds."""
-        if self._given is not None:
-            return self._given
+        known = self._given or self._made
+        if known is not None:
+            return known
         with self._lock:
             if self._made is None:
-                self._made = self._make()
+                made = self._make()
+                if self._given_up:  # nobody waited for it
+                    self._end(made)
+                    raise RuntimeError("closed before it was open")
+                self._made = made
             return self._made
 
     def close(self) -> None:
         """Close what was made here; a client that was given stays open, since it is its owner's."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):  # it is being made, by a call that was given up
+            self._given_up = True
+            return
+        try:
             made, self._made = self._made, None
+        finally:
+            self._lock.release()
         if made is not None:
             self._end(made)

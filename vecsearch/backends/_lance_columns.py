@@ -124,7 +124,9 @@ class Columns:
             else pa.nulls(len(rows), field.type)
             for field in self.schema
         ]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
+        place = self.schema.get_field_index(VECTOR)
+        held = self.schema.set(place, self.schema.field(VECTOR).with_type(arrays[place].type))
+        return pa.Table.from_arrays(arrays, schema=held)
 
     def rows(self, table: pa.Table | pa.RecordBatch, include: frozenset[Part], dim: int) -> Rows:
         """An answer as rows."""
@@ -160,7 +162,12 @@ def _kind(type_: pa.DataType) -> str | None:
 
 
 def _vectors(vectors: NDArray[np.float32], type_: pa.DataType) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=type_)
+    """Vectors as tensors, which the client turns into ``type_`` without a copy.
+
+    In lists it would look for NaN, which was done, and take as long for that as for writing them.
+    """
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=type_)
+    return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(type_.value_type, [type_.list_size]), rows)
 
 
 def _matrix(column: Any, dim: int) -> NDArray[np.float32]:

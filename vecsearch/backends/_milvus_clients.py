@@ -2,6 +2,9 @@
 
 Milvus Lite runs as a server in a thread of this process, which holds its folder until the process ends: the client's
 ``close()`` leaves it running. Here it ends with the last client of ours, unless the user had it running before.
+
+Two that write to one collection at once spoil its log: both open the same file for the first row, and the rows of one
+are not in it (seen in 3.2.2). So its clients take turns, whoever they belong to, and however many indexes they serve.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from pymilvus import MilvusClient
 
 from vecsearch.backends._clients import Client
+from vecsearch.backends._turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from vecsearch.backends.milvus import MilvusConfig
 
@@ -33,6 +38,12 @@ def of(config: MilvusConfig) -> Client[MilvusClient]:
         path = str(config.lite_path.absolute())
         return Client(None, lambda: _lite(path, config.timeout), lambda client: _ended(client, path))
     return Client(config.client, lambda: _server(config), lambda client: client.close())
+
+
+def turn(client: MilvusClient) -> AbstractContextManager[None]:
+    """A block in which no other call of ours reaches the Milvus Lite behind this client."""
+    # Each has a port of its own, which all of its clients talk to; there is no public way to it.
+    return turns(("milvus", getattr(getattr(client, "_config", None), "address", id(client)))).writing()
 
 
 def _server(config: MilvusConfig) -> MilvusClient:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from vecsearch.errors import InvalidInputError
+from vecsearch.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from vecsearch.backends.base import Metric
 
 IndexType = Literal[
     "AUTOINDEX",
@@ -24,6 +26,8 @@ IndexType = Literal[
     "SCANN",
     "DISKANN",
 ]
+METRICS: Mapping[Metric, str] = {"cosine": "COSINE", "euclidean": "L2", "dotproduct": "IP"}
+_NAMES: Mapping[str, Metric] = {name: metric for metric, name in METRICS.items()}
 Range = tuple[int, int]
 _NLIST: Range = (1, 65_536)
 _MOST_EF = 32_768
@@ -94,6 +98,13 @@ INDEXES: Mapping[str, Index] = {
 }
 SEARCH_PARAMS = frozenset(name for index in INDEXES.values() for name in index.search)
 _WIDEST = {"ef": _MOST_EF, "nprobe": 65_536, "search_list": 65_535}
+
+
+def metric_of(name: str, collection: str) -> Metric:
+    """What Milvus's name of a metric means here."""
+    if name not in _NAMES:
+        raise UnsupportedError(f"milvus: {collection!r} compares by {name}; vecsearch knows {', '.join(_NAMES)}")
+    return _NAMES[name]
 
 
 def checked(what: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,21 @@ def native_id(row_id: str) -> int | str | None:
         return None
 
 
+def batch_of(rows: Rows, ids: list[Any], vector: str | None) -> models.Batch:
+    """Rows as a batch of points with these ids; ``vector`` is the name of theirs, where vectors have names."""
+    assert rows.vectors is not None  # noqa: S101  what is written is always whole
+    vectors: Any = rows.vectors.tolist()
+    documents = rows.documents or [None] * len(rows)
+    payloads = [
+        fields if document is None else {**fields, DOCUMENT: document}
+        for fields, document in zip(rows.fields or [{}] * len(rows), documents, strict=True)
+    ]
+    # Constructed: what was checked here is not checked again by the client, number by number.
+    return models.Batch.model_construct(
+        ids=ids, vectors=vectors if vector is None else {vector: vectors}, payloads=payloads
+    )
+
+
 def payload_selector(include: frozenset[Part]) -> Any:
     """Which part of the payload is asked for."""
     if "documents" in include:

@@ -127,6 +127,8 @@ class Capabilities:
     strict, the kinds of a row's values are kept beside it, and asked for where the answer depends on them. Where
     ``"not"`` is not, no condition but ``contains`` reaches the engine negated.
     """
+    complements_absent: bool = False
+    """Is the complement of ``contains`` true on a row without the field? Then rows without fields need no kinds."""
     orders_texts: bool = True
     """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
     joins_by_or: bool = True
@@ -162,6 +164,8 @@ class Capabilities:
     """Under which metrics do vectors come back with the length 1, whatever it was?"""
     thread_safe: bool = True
     """May several threads call it at once?"""
+    ends_in_time: bool = True
+    """Does a call end by itself when the ``timeout`` of the configuration is over? Where not, it is given up."""
     local: bool = False
     """Do the rows lie in this process, so that a scan needs nobody's leave?"""
     durable: bool = True

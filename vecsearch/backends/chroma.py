@@ -126,6 +126,7 @@ class ChromaBackend(Backend[ChromaConfig]):
         exactness="on_request",
         filter_operators=FILTER_OPERATORS - {"exists"},
         strict_operators=FILTER_OPERATORS - {"exists", "ne", "not_in", "not"},
+        complements_absent=True,
         orders_texts=False,
         max_hits=100_000,
         max_filter_ids=5000,

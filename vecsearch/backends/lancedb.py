@@ -53,6 +53,9 @@ _MEMORY = "memory://"
 _NOW = timedelta(0)
 _KEEP_UP_ROWS, _KEEP_UP_WRITES = 1000, 50
 _REFINED, _CANDIDATES = 20, 64
+_ALL: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
+_IDS: frozenset[Part] = frozenset()
+_BARE = Columns(pa.schema([]))
 
 
 class LanceConfig(BackendConfig):
@@ -115,7 +118,7 @@ class LanceConfig(BackendConfig):
             return lancedb.connect(self.folder, read_consistency_interval=_NOW)
         options = {name: value.get_secret_value() for name, value in self.storage_options.items()}
         uri = self.uri or _MEMORY
-        if uri != _MEMORY:  # so that a store that does not answer is given up in time
+        if uri != _MEMORY:  # so that calls to a store that does not answer, which were given up, end at last
             # One call is several requests, each of which the engine repeats; the call itself is repeated as well.
             seconds = max(1, round(self.timeout / 4))
             options = {"timeout": f"{seconds}s", "client_max_retries": "0", **options}
@@ -151,8 +154,8 @@ class LanceBackend(Backend[LanceConfig]):
         self._unkept_rows = self._unkept_writes = _KEEP_UP_ROWS  # the first write of an object looks after the table
         if config.index_type == "NONE":
             self.capabilities = replace(self.capabilities, exactness="always")
-        if self._in_memory:
-            self.capabilities = replace(self.capabilities, durable=False)
+        stored = "://" in self._place and not self._in_memory  # of its calls, queries and merges alone have a deadline
+        self.capabilities = replace(self.capabilities, durable=not self._in_memory, ends_in_time=not stored)
 
     def fault(self, error: Exception) -> Fault | None:
         """By its text: there are no classes of errors."""
@@ -168,9 +171,13 @@ class LanceBackend(Backend[LanceConfig]):
         return self._client.get()
 
     @property
-    def _in_memory(self) -> bool:
+    def _place(self) -> str:
         client = self.config.client
-        return (client.uri if client is not None else self.config.uri or "").startswith(_MEMORY)
+        return str(client.uri if client is not None else self.config.uri or "")
+
+    @property
+    def _in_memory(self) -> bool:
+        return self._place.startswith(_MEMORY)
 
     # ---- life cycle
 
@@ -264,11 +271,11 @@ class LanceBackend(Backend[LanceConfig]):
         """Replace whole rows, in one version of the table."""
         with self._writing:  # two at once would only make one of them start again
             table = self._table()
-            columns = self._columns(table)
+            columns = self._columns(table, _ALL)
             missing = columns.missing(rows.fields or [])
             if missing:
                 table.add_columns(pa.schema(missing))
-                columns = self._columns(table)
+                columns = self._columns(table, _ALL)
             merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
             merge.execute(columns.table(rows), timeout=self._time)
             self._unkept_rows += len(rows)
@@ -283,7 +290,7 @@ class LanceBackend(Backend[LanceConfig]):
     def fetch(self, ids: Sequence[str], include: frozenset[Part]) -> Rows:
         """Rows by id."""
         table = self._table()
-        columns = self._columns(table)
+        columns = self._columns(table, include)
         found = table.search().where(named(ids)).select(columns.read(include)).to_arrow(timeout=self._time)
         return columns.rows(found, include, self._known.dim)
 
@@ -299,11 +306,11 @@ class LanceBackend(Backend[LanceConfig]):
     ) -> Hits:
         """All queries in one plan; the filter comes before the search."""
         table = self._table()
-        columns = self._columns(table)
+        columns = self._columns(table, include, where)
         exact = exact or self.config.index_type == "NONE"
         metric = self._known.metric
-        scales = _scales(queries) if exact and metric == "dotproduct" else np.ones(len(queries), dtype=np.float32)
-        asked = queries * scales[:, None]
+        scales = _scales(queries) if exact and metric == "dotproduct" else None
+        asked = queries if scales is None else queries * scales[:, None]
         search = table.search(asked if len(asked) > 1 else asked[0], vector_column_name=VECTOR)
         search = search.distance_type(_lance_index.DISTANCES[metric]).limit(k)
         search = search.select([*columns.read(include), DISTANCE])
@@ -313,16 +320,17 @@ class LanceBackend(Backend[LanceConfig]):
         condition = compiled(where, columns, ours=self._known.ours)
         if condition is not None:
             search = search.where(condition, prefilter=True)
-        answers = split(search.to_arrow(timeout=self._time), len(queries))
+        # Not to_arrow, which would read the schema once more, to see whether rows hold files.
+        answers = split(search.to_batches(timeout=self._time).read_all(), len(queries))
         scores = [answer.column(DISTANCE).to_numpy().astype(np.float64) for answer in answers]
-        if metric == "dotproduct":
+        if scales is not None:
             scores = [1.0 - (1.0 - score) / scale for score, scale in zip(scores, scales.tolist(), strict=True)]
         return Hits(scores, [columns.rows(answer, include, self._known.dim) for answer in answers])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
         """Every row of the version that is the latest now."""
         table = self._table()
-        columns = self._columns(table)
+        columns = self._columns(table, include, where)
         search = table.search().select(columns.read(include))
         condition = compiled(where, columns, ours=self._known.ours)
         if condition is not None:
@@ -337,7 +345,7 @@ class LanceBackend(Backend[LanceConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of rows."""
         table = self._table()
-        return int(table.count_rows(compiled(where, self._columns(table), ours=self._known.ours)))
+        return int(table.count_rows(compiled(where, self._columns(table, _IDS, where), ours=self._known.ours)))
 
     @property
     def _known(self) -> Spec:
@@ -359,7 +367,10 @@ class LanceBackend(Backend[LanceConfig]):
             handle.checkout_latest()
         return handle
 
-    def _columns(self, table: Any) -> Columns:
+    def _columns(self, table: Any, include: frozenset[Part], where: Where | None = None) -> Columns:
+        """The columns that these parts and this filter need to know of; to read the schema takes 0.1 ms."""
+        if include <= {"vectors"} and (where is None or where.filter is None):
+            return _BARE
         return Columns(table.schema, ours=self._known.ours)
 
 

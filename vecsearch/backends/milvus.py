@@ -13,6 +13,7 @@ folder belongs to one process at a time.
 from __future__ import annotations
 
 import uuid
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from vecsearch.backends import _milvus_clients, _milvus_faults, _milvus_filters, _milvus_indexes
-from vecsearch.backends._milvus_indexes import INDEXES, IndexType
+from vecsearch.backends._milvus_indexes import INDEXES, METRICS, IndexType
 from vecsearch.backends._milvus_rows import VECTOR, Layout, layout_of, schema_of, scores_of
 from vecsearch.backends.base import (
     FILTER_OPERATORS,
@@ -47,11 +48,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vecsearch.backends.base import Fault, Metric, Part, Where
+    from vecsearch.backends.base import Fault, Part, Where
 
 _MARK = "vecsearch"
-_METRICS: Mapping[Metric, str] = {"cosine": "COSINE", "euclidean": "L2", "dotproduct": "IP"}
-_NAMES: Mapping[str, Metric] = {name: metric for metric, name in _METRICS.items()}
 _RELEASED = 101  # the code of a collection that is not loaded, or no more
 _WINDOW = 16_384  # rows that one query returns, on a server
 _PAGE_BYTES = 32 << 20  # of vectors; an answer takes 64 MiB at the least
@@ -217,8 +216,9 @@ class MilvusBackend(Backend[MilvusConfig]):
 
     def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """A method of the client, on our collection, within the timeout."""
-        with _milvus_clients.quiet():
-            return getattr(self.client, name)(self._index, *arguments, timeout=self.config.timeout, **options)
+        client = self.client
+        with _milvus_clients.quiet(), _milvus_clients.turn(client) if self._lite else nullcontext():
+            return getattr(client, name)(self._index, *arguments, timeout=self.config.timeout, **options)
 
     def _read(self, name: str, level: str | None = None, **options: Any) -> Any:
         """A reading method of the client, which sees what the consistency level promises."""
@@ -249,18 +249,13 @@ class MilvusBackend(Backend[MilvusConfig]):
                 return None
             raise
         self._layout, dim = layout_of(description, self.config.vector_name)
-        with _milvus_clients.quiet():
-            indexes = self.client.list_indexes(self._index, field_name=self._layout.vector)
+        indexes = self._call("list_indexes", field_name=self._layout.vector)
         if not indexes:
             raise UnsupportedError(
-                f"milvus: {self._index!r} has no index on its vectors, so that it cannot be searched"
+                f"milvus: {self._index!r} has no index on its vectors, by which it could be searched"
             )
         index = self._call("describe_index", indexes[0])
-        if index["metric_type"] not in _NAMES:
-            known = ", ".join(_NAMES)
-            raise UnsupportedError(
-                f"milvus: {self._index!r} compares by {index['metric_type']}; vecsearch knows {known}"
-            )
+        metric = _milvus_indexes.metric_of(index["metric_type"], self._index)
         self._type = str(index["index_type"])
         self._set_capabilities()
         if "NotLoad" in str(self._call("get_load_state")["state"]):
@@ -268,7 +263,7 @@ class MilvusBackend(Backend[MilvusConfig]):
         if not self._lite and self.config.consistency_level in ("Strong", "Session"):
             self._count("", "Strong")  # until what was written before is there: a server that was started reads its log
         layout = self._layout
-        return Spec(dim, _NAMES[index["metric_type"]], layout.patches, ours=layout.ours)
+        return Spec(dim, metric, layout.patches, ours=layout.ours)
 
     def create(self, spec: Spec) -> None:
         """Make the collection, its index, and load it; all or nothing."""
@@ -280,7 +275,7 @@ class MilvusBackend(Backend[MilvusConfig]):
         self._call("create_collection", schema=schema, consistency_level=level)
         try:
             params = self.client.prepare_index_params()
-            params.add_index(VECTOR, index_type=self._type, metric_type=_METRICS[spec.metric], **self._build)
+            params.add_index(VECTOR, index_type=self._type, metric_type=METRICS[spec.metric], **self._build)
             self._call("create_index", params, sync=False)  # to wait takes half a second, and loading waits, too
             self._call("load_collection")
         except Exception:
@@ -303,8 +298,7 @@ class MilvusBackend(Backend[MilvusConfig]):
         state = str(self._call("get_load_state")["state"])
         if "NotLoad" in state:
             found.append("the collection is not loaded: it was released, and cannot be searched")
-        with _milvus_clients.quiet():
-            names = self.client.list_indexes(self._index, field_name=self._layout.vector)
+        names = self._call("list_indexes", field_name=self._layout.vector)
         indexes = [self._call("describe_index", name) for name in names]
         failed = [index for index in indexes if index.get("state") == "Failed"]
         return found + [f"an index has failed: {index.get('index_state_fail_reason', '')}" for index in failed]

@@ -21,7 +21,7 @@ from vecsearch.backends import _named, _qdrant_clients, _qdrant_faults
 from vecsearch.backends._qdrant_clients import MEMORY
 from vecsearch.backends._qdrant_filters import compiled
 from vecsearch.backends._qdrant_rows import (
-    DOCUMENT,
+    batch_of,
     native_id,
     payload_selector,
     point_ids,
@@ -145,6 +145,7 @@ class QdrantBackend(Backend[QdrantConfig]):
         true_distances=False,
         filter_operators=FILTER_OPERATORS - {"exists"},
         strict_operators=FILTER_OPERATORS - {"ne", "not_in"},
+        complements_absent=True,
         orders_texts=False,
         max_hits=10_000,
         max_filter_ids=10_000,
@@ -280,7 +281,6 @@ class QdrantBackend(Backend[QdrantConfig]):
 
     def upsert(self, rows: Rows) -> None:
         """Replace whole points; returns when they are applied."""
-        assert rows.vectors is not None  # noqa: S101  what is written is always whole
         ids: list[Any] = list(rows.ids)
         if not self._ours:
             ids = [native_id(row_id) for row_id in ids]
@@ -290,16 +290,8 @@ class QdrantBackend(Backend[QdrantConfig]):
                     f"qdrant: {wrong!r} is neither a UUID nor an integer, as ids must be in a collection that was not "
                     "made by vecsearch"
                 )
-        vectors: Any = rows.vectors.tolist()
-        documents = rows.documents or [None] * len(rows)
-        payloads = [
-            fields if document is None else {**fields, DOCUMENT: document}
-            for fields, document in zip(rows.fields or [{}] * len(rows), documents, strict=True)
-        ]
-        if self._vector is not None:
-            vectors = {self._vector: vectors}
         with self._turn() as client:
-            client.upsert(self._index, models.Batch(ids=ids, vectors=vectors, payloads=payloads), wait=True)
+            client.upsert(self._index, batch_of(rows, ids, self._vector), wait=True)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; returns when they are gone."""

@@ -1,7 +1,8 @@
 """The command line ``vecsearch``.
 
 Data goes to stdout; messages and progress go to stderr. Exit codes: 0 done, 1 a check that came out negative
-(``check``, ``conformance``, ``recall --min``), 2 an error, which is one line that says what to do, 130 interrupted.
+(``check``, ``conformance``, ``copy``, ``recall --min``), 2 an error, which is one line that says what to do, 130
+interrupted.
 
 ``app`` joins the commands; ``commands`` is what stands around all of them: errors, warnings, ``--debug``. ``options``
 are the shared options, ``inputs`` reads files and arguments, ``output`` writes tables, CSV and JSON.

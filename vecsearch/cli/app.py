@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from vecsearch import __version__
-from vecsearch.cli import audits, facts, reading, runs, serving, showing, writing
+from vecsearch.cli import audits, copying, facts, reading, runs, serving, showing, writing
 from vecsearch.cli.commands import Commands
 from vecsearch.cli.output import lines
 
@@ -40,6 +40,7 @@ app.command("config", rich_help_panel=_START)(facts.config)
 app.command("backends", rich_help_panel=_START)(facts.backends)
 app.command("dev-server", rich_help_panel=_START)(serving.dev_server)
 app.command("create", rich_help_panel=_INDEX)(writing.create)
+app.command("copy", rich_help_panel=_INDEX)(copying.copy)
 app.command("ingest", rich_help_panel=_INDEX)(writing.ingest)
 app.command("search", rich_help_panel=_INDEX)(reading.search)
 app.command("get", rich_help_panel=_INDEX)(reading.get)

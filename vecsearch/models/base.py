@@ -106,9 +106,13 @@ def _declared_dim(model: Any) -> int | None:
 
 def same_model(recorded: Mapping[str, Any] | None, model: Model | None) -> None:
     """Refuse a model that is not the one whose vectors the index holds."""
-    if not recorded or model is None:
+    same_fingerprint(recorded, None if model is None else model.fingerprint())
+
+
+def same_fingerprint(recorded: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> None:
+    """Refuse a model by its fingerprint, as ``same_model`` does."""
+    if not recorded or not given:
         return
-    given = model.fingerprint()
     different = {key for key, value in recorded.items() if value is not None and given.get(key) not in (None, value)}
     if different:
         key = min(different)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vecsearch.testing.suite.capabilities import CapabilityTests
 from vecsearch.testing.suite.cleaning import CleaningTests
+from vecsearch.testing.suite.copies import CopyTests
 from vecsearch.testing.suite.filtering import FilterTests
 from vecsearch.testing.suite.lifecycle import LifecycleTests
 from vecsearch.testing.suite.metadata import MetadataTests
@@ -18,6 +19,7 @@ from vecsearch.testing.suite.writes import WriteTests
 
 
 class IndexConformance(  # pytest runs the tests of the last base first: what everything stands on
+    CopyTests,
     LifecycleTests,
     ThreadTests,
     CleaningTests,

@@ -207,13 +207,13 @@ class LoopbackServer:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(answer.body)))
                     self.end_headers()
-                    self.wfile.write(answer.body[: answer.sent])
+                    self.wfile.write(b"" if self.command == "HEAD" else answer.body[: answer.sent])
                 except OSError:  # nobody waits for it any more
                     self.close_connection = True
                 if answer.sent is not None:
                     self.close_connection = True
 
-            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  the names that http.server calls
+            do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  the names that http.server calls
 
             def log_message(self, *_: Any) -> None:
                 """Nothing: tests look at ``requests``."""

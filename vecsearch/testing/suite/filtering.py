@@ -50,6 +50,28 @@ _SELECTIVE = {"half": 100, "tenth": 20, "hundredth": 2, "one": 1, "none": 0}
 class FilterTests(Harness):
     """Filters."""
 
+    def test_rows_without_fields(self) -> None:
+        """A negated condition holds of a row that has no fields at all, beside which nothing may be kept.
+
+        If this fails, check ``complements_absent``: whether the complement of ``contains`` is true where the field is
+        missing.
+        """
+        # Searched as if no operator were strict, so that kinds are kept, and asked for, on every engine.
+        wrapper = limited(self.backend_class, strict_operators=frozenset(), local=False)
+        rows = data.sample_rows().take(range(20))
+        metadata = [row if place % 2 else {} for place, row in enumerate(rows.metadata)]
+        index = self.create(wrapper=wrapper, **{**rows.columns(), "metadata": metadata}, metric=self.metric)
+        (call,) = wrapper.calls("upsert")
+        bare = [fields for fields, row in zip(call.arguments[0].fields, metadata, strict=True) if not row]
+        if self.capabilities.complements_absent:
+            assert not any("_vs_fields" in fields for fields in bare)
+        trees = (~F("tags").contains("t1"), F("parity") != "odd", ~(F("number") > 10), ~F("flag").exists())
+        for tree in (*trees, *(~tree for tree in trees)):
+            holds = filters.predicate(filters.normal_form(tree))
+            expected = {row_id for row_id, row in zip(rows.ids, metadata, strict=True) if holds(row)}
+            found = index.search(data.vectors(1)[0], 20, filter=tree, allow_scan=True)[0].ids
+            assert set(found) == expected, repr(tree)
+
     @pytest.mark.parametrize("case", list(_CASES))
     def test_truth_table(self, case: str) -> None:
         """Search, count and view agree with the table on every kind of value; what is not declared is refused.

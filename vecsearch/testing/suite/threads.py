@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from vecsearch.errors import ConnectionFailedError
 from vecsearch.testing.suite import data
 from vecsearch.testing.suite.harness import Harness
 from vecsearch.testing.wrappers import WrappedBackend
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vecsearch.backends.base import Where
 
 _ROWS, _VERSIONS, _READERS = 25, 12, 2
+_SLACK = 3.0
 
 
 class ThreadTests(Harness):
@@ -77,6 +79,33 @@ class ThreadTests(Harness):
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(lambda _: index.count(), range(12))) == [7] * 12
         assert (calls["most"] > 1) == safe
+
+    def test_a_call_that_does_not_end_is_given_up(self) -> None:
+        """Where ``ends_in_time`` is false: an error at the timeout, and the index can be used as before.
+
+        If this fails, check that calls may come from any thread.
+        """
+        hanging, enough = threading.Event(), threading.Event()
+
+        class Hanging(WrappedBackend, inner=self.backend_class):
+            capabilities = replace(self.backend_class.capabilities, ends_in_time=False)
+
+            def count(self, where: Where | None = None) -> int:
+                if hanging.is_set():
+                    enough.wait(30)
+                return super().count(where)
+
+        rows = {"embeddings": data.vectors(3), "sample_ids": list("abc"), "metric": self.metric, "timeout": 1.0}
+        index = self.create(wrapper=Hanging, **rows)
+        hanging.set()
+        started = time.monotonic()
+        with pytest.raises(ConnectionFailedError, match="count: no answer within 1 s") as caught:
+            index.count()
+        assert time.monotonic() - started < 1 + _SLACK
+        assert (caught.value.backend, caught.value.operation) == (self.backend, "count")
+        enough.set()
+        assert len(index) == 3
+        assert self.capabilities.ends_in_time in (True, False)
 
 
 def _version(number: int) -> dict[str, Any]:

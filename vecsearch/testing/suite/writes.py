@@ -234,7 +234,7 @@ class WriteTests(Harness):
         If this fails, check nothing in the adapter: retries and errors are handled before it.
         """
         away = faulty(self.backend_class, lambda name, _: OutageError("gone") if name == "search" else None)
-        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric, timeout=0.3)
+        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric, timeout=1.5)
         with pytest.raises(ConnectionFailedError, match="search") as caught:
             index.search(data.vectors(1)[0])
         assert (caught.value.backend, caught.value.operation) == (self.backend, "search")
