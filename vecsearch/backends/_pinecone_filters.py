@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vecsearch import filters
-from vecsearch.backends._pinecone_rows import ID, native_name
-from vecsearch.errors import UnsupportedError
+from vecsearch.backends._pinecone_rows import ID
 
 if TYPE_CHECKING:
     from vecsearch.backends.base import Where
     from vecsearch.filters import Condition
 
-MAX_VALUES = 10_000
 _OPERATORS = {
     "eq": "$eq",
     "ne": "$ne",
@@ -51,7 +49,7 @@ def compiled(where: Where | None) -> dict[str, Any] | None:
 
 
 def _leaf(leaf: Condition) -> dict[str, Any]:
-    name, values = native_name(leaf.field), list(leaf.members)
+    name, values = leaf.field, list(leaf.members)
     if leaf.op == "exists":
         return {name: {"$exists": not leaf.negated}}
     if leaf.op == "contains":
@@ -60,8 +58,6 @@ def _leaf(leaf: Condition) -> dict[str, Any]:
     op = filters.OPPOSITES[leaf.op] if leaf.negated else leaf.op
     if op not in _EACH:
         return {name: {_OPERATORS[op]: values[0]}}
-    if len(values) > MAX_VALUES:
-        raise UnsupportedError(f"pinecone: a filter names up to {MAX_VALUES} values of a field, not {len(values)}")
     if filters.kind(values[0]) == "bool":  # sets are of texts and numbers
         join, each = _EACH[op]
         return {join: [{name: {each: value}} for value in values]}

@@ -30,7 +30,6 @@ MAX_METADATA_BYTES = 40_000
 MAX_REQUEST_BYTES = 1_990_000  # of 2 MB, for vectors alone
 _PLAIN = (string.ascii_letters + string.digits + string.punctuation + " ").replace("%", "")
 _DIGEST = "%%"  # no quoted text begins so
-_DOLLAR = "__"  # in front of a name that begins with a dollar, which is for operators; users' names have none
 _URL_BYTES = 4000
 _URL_IDS = 100
 
@@ -48,15 +47,6 @@ def is_digest(native: str, *, ours: bool) -> bool:
     return ours and native.startswith(_DIGEST)
 
 
-def native_name(name: str) -> str:
-    """The name of a field in Pinecone."""
-    return _DOLLAR + name if name.startswith("$") else name
-
-
-def _own_name(name: str) -> str:
-    return name.removeprefix(_DOLLAR) if name.startswith(f"{_DOLLAR}$") else name
-
-
 def vectors_of(rows: Rows, *, ours: bool) -> list[dict[str, Any]]:
     """Rows as an upsert takes them; a row that Pinecone cannot hold is refused."""
     assert rows.vectors is not None  # noqa: S101  what is written is always whole
@@ -71,7 +61,7 @@ def vectors_of(rows: Rows, *, ours: bool) -> list[dict[str, Any]]:
                 f"pinecone: {row_id!r} is not ASCII of at most {MAX_ID} characters, as ids must be in an index that "
                 "was not made by vecsearch"
             )
-        metadata = {native_name(name): value for name, value in fields.items()}
+        metadata = dict(fields)
         if ours:
             metadata[ID] = row_id
         if document is not None:
@@ -143,7 +133,7 @@ def _own_id(native: str, metadata: Mapping[str, Any], *, ours: bool) -> str:
 def _fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """All numbers are float64 in Pinecone, and whole ones may have lost their point on the way."""
     return {
-        _own_name(name): float(value) if type(value) is int else value
+        name: float(value) if type(value) is int else value
         for name, value in metadata.items()
         if name not in (ID, DOCUMENT) and value is not None
     }

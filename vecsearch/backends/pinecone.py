@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from vecsearch.backends import _named, _pinecone_clients
 from vecsearch.backends._pinecone_clients import ApiError, Pinecone
-from vecsearch.backends._pinecone_filters import MAX_VALUES, compiled
+from vecsearch.backends._pinecone_filters import compiled
 from vecsearch.backends._pinecone_namespace import Namespace
 from vecsearch.backends._pinecone_rows import is_digest, native_id, rows_of, vectors_of
 from vecsearch.backends.base import (
@@ -126,7 +126,7 @@ class PineconeBackend(Backend[PineconeConfig]):
         strict_operators=FILTER_OPERATORS - {"eq", "ne", "in", "not_in", "contains", "not"},
         orders_texts=False,
         max_k=10_000,
-        max_filter_ids=MAX_VALUES,
+        max_filter_ids=10_000,
         batch_rows=1000,
         batch_bytes=1 << 20,  # an upsert is cut again, by the bytes of its JSON
         row_bytes=32_000,  # of 40 KB: what is kept beside the fields comes on top

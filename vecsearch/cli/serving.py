@@ -31,8 +31,7 @@ def dev_server(
 ) -> None:
     """Run a stand-in for a cloud service on 127.0.0.1 until Ctrl-C; its rows end with it.
 
-    It follows the public protocol, and is no measure of the service's speed or recall. It needs:
-    pip install 'vecsearch[testing]'
+    It follows the public protocol, and is no measure of the service's speed or recall. It needs the extra "testing".
     """
     with _made(backend, port) as server:
         settings = server.settings()
