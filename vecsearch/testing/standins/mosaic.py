@@ -12,9 +12,7 @@ import base64
 import hashlib
 import itertools
 import json
-import math
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -24,18 +22,27 @@ from vecsearch.testing.standins import mosaic_schemas as schemas
 from vecsearch.testing.standins.faults import PARTIAL, SAME_PAGE
 from vecsearch.testing.standins.http import Answer, RefusalError
 from vecsearch.testing.standins.lag import LaggingRows
-from vecsearch.testing.standins.mosaic_filters import from_dict, from_text
+from vecsearch.testing.standins.mosaic_state import (
+    MAX_RESULT_BYTES,
+    Endpoint,
+    Index,
+    Page,
+    Values,
+    bounded,
+    scanned,
+    scores,
+    shown_value,
+    status,
+)
 from vecsearch.testing.standins.service import Route, ServiceStandIn, in_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from vecsearch.testing.standins.http import Request
     from vecsearch.testing.standins.service import Call
 
-MAX_RESULT_BYTES = MAX_INPUT_BYTES = 10 << 20
+MAX_INPUT_BYTES = 10 << 20
 QUERY_PAGE, SCAN_PAGE = 1000, 500
 ENDPOINT = "stand-in"
 CLIP = "clip-text-embedding"
@@ -51,52 +58,6 @@ _CODES = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
-_INT_BITS = {"integer": 31, "long": 63}
-
-Values = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """Where indexes are served."""
-
-    name: str
-    type: str
-    ready_at: float
-    state: str | None = None
-    """In the place of PROVISIONING and ONLINE."""
-
-
-@dataclass(slots=True)
-class Index:
-    """One index: its columns, and the rows as they were written."""
-
-    name: str
-    endpoint: Endpoint
-    key: str
-    vector: str
-    dim: int
-    columns: dict[str, str]
-    ready_at: float
-    rows: LaggingRows[Values]
-    synced: bool = False
-    """A Delta Sync index, which the API does not write to."""
-    says_columns: bool = True
-    """Whether a Delta Sync index lists its columns."""
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        """What the columns' values are."""
-        return {name: schemas.TYPES[held] for name, held in self.columns.items()}
-
-
-@dataclass(slots=True)
-class Page:
-    """What is left of an answer."""
-
-    index: str
-    columns: list[str]
-    rows: list[list[Any]] = field(default_factory=list)
 
 
 class MosaicStandIn(ServiceStandIn):
@@ -316,6 +277,9 @@ class MosaicStandIn(ServiceStandIn):
         del self.indexes[self._index(call).name]
         return {}
 
+    def _shown(self, index: Index) -> dict[str, Any]:
+        return index.shown(f"{self.url}{_API}/indexes", self._clock())
+
     def _index(self, call: Call) -> Index:
         name = call.parts["name"]
         if name not in self.indexes:
@@ -327,25 +291,6 @@ class MosaicStandIn(ServiceStandIn):
         if self._clock() < index.ready_at:
             raise RefusalError(400, f"Vector index {index.name} is not ready.", "INVALID_STATE")
         return index
-
-    def _shown(self, index: Index) -> dict[str, Any]:
-        ready, rows = self._clock() >= index.ready_at, len(index.rows.seen())
-        vector = [{"name": index.vector, "embedding_dimension": index.dim}]
-        status: dict[str, Any] = {"ready": ready, "index_url": f"{self.url}{_API}/indexes/{index.name}"}
-        status["message"] = "Index is ready." if ready else "Index is being created."
-        if rows:  # a count of 0 is left out
-            status["indexed_row_count"] = rows
-        if index.synced:
-            spec: dict[str, Any] = {"source_table": f"{index.name}_source", "pipeline_type": "TRIGGERED"}
-            spec["embedding_vector_columns"] = vector
-            if index.says_columns:
-                spec["columns_to_sync"] = sorted(index.columns)
-            kind = {"index_type": "DELTA_SYNC", "delta_sync_index_spec": spec}
-        else:
-            direct = {"embedding_vector_columns": vector, "schema_json": json.dumps(index.columns)}
-            kind = {"index_type": "DIRECT_ACCESS", "direct_access_index_spec": direct}
-        names = {"name": index.name, "endpoint_name": index.endpoint.name, "primary_key": index.key}
-        return {**names, "status": status, **kind}
 
     # ---- rows
 
@@ -359,32 +304,13 @@ class MosaicStandIn(ServiceStandIn):
         index = self._writable(call)
         if len(call.request.body) > MAX_INPUT_BYTES:
             raise RefusalError(413, f"a request takes {MAX_INPUT_BYTES} bytes", "REQUEST_TOO_LARGE")
-        rows = [self._row(one, index) for one in json.loads(call.body["inputs_json"])]
+        rows = [index.row(one) for one in json.loads(call.body["inputs_json"])]
         keys = [str(row[index.key]) for row in rows]
         if len(set(keys)) < len(keys):
             raise RefusalError(400, "a primary key comes twice in one request")
         taken = keys[: len(keys) // 2] if call.meets(PARTIAL) else keys
         index.rows.write(dict(zip(taken, rows, strict=False)))
-        return _status(taken, keys[len(taken) :])
-
-    def _row(self, given: Any, index: Index) -> Values:
-        unknown = set(given) - set(index.columns)
-        if unknown:
-            raise RefusalError(400, f"the index has no column {min(unknown)!r}")
-        row: Values = {}
-        for name, held in index.columns.items():
-            value, kind = given.get(name), schemas.TYPES[held]
-            if value is None and name not in (index.key, index.vector):
-                row[name] = None
-            elif kind == "vector":
-                if not isinstance(value, list) or len(value) != index.dim or not all(map(_is_finite, value)):
-                    raise RefusalError(400, f"{name!r} must be a list of {index.dim} finite numbers")
-                row[name] = np.array(value, dtype=np.float32)
-            else:
-                row[name] = _typed(value, held, name)
-        if row[index.key] == "":
-            raise RefusalError(400, "a primary key is empty")
-        return row
+        return status(taken, keys[len(taken) :])
 
     def _delete(self, call: Call) -> Any:
         index = self._writable(call)
@@ -393,7 +319,7 @@ class MosaicStandIn(ServiceStandIn):
             raise RefusalError(400, "primary_keys is required")
         taken = keys[: len(keys) // 2] if call.meets(PARTIAL) else keys
         index.rows.write(dict.fromkeys(taken))
-        return _status(taken, keys[len(taken) :])
+        return status(taken, keys[len(taken) :])
 
     def _query(self, call: Call) -> Any:
         body, index = call.body, self._readable(call)
@@ -402,26 +328,18 @@ class MosaicStandIn(ServiceStandIn):
             raise RefusalError(400, f"the index has no column {min(unknown)!r}")
         if len(body["query_vector"]) != index.dim:
             raise RefusalError(400, f"query_vector has {len(body['query_vector'])} numbers, the index {index.dim}")
-        holds = self._filter(body, index)
+        holds = index.filter(body)
         seen = index.rows.seen()
         kept = [key for key, row in seen.items() if (holds is None or holds(row)) and not self._is_missed(key)]
         query = np.array(body["query_vector"], dtype=np.float32)
-        scores = _scores(query, [seen[key][index.vector] for key in kept])
-        order = np.argsort(-scores, kind="stable")[: body.get("num_results", 10)]
+        found = scores(query, [seen[key][index.vector] for key in kept])
+        order = np.argsort(-found, kind="stable")[: body.get("num_results", 10)]
         shown = [
-            [*(_shown_value(seen[kept[place]][name]) for name in body["columns"]), float(scores[place])]
+            [*(shown_value(seen[kept[place]][name]) for name in body["columns"]), float(found[place])]
             for place in order
-            if scores[place] >= body.get("score_threshold", 0.0)
+            if found[place] >= body.get("score_threshold", 0.0)
         ]
         return self._paged(Page(index.name, body["columns"], shown), index, same=call.meets(SAME_PAGE))
-
-    def _filter(self, body: Mapping[str, Any], index: Index) -> Callable[[Values], Any] | None:
-        standard = index.endpoint.type == "STANDARD"
-        if ("filter_string" if standard else "filters_json") in body:
-            raise RefusalError(400, f"this dialect of filters is not that of an endpoint of type {index.endpoint.type}")
-        if "filters_json" in body:
-            return from_dict(body["filters_json"], index.kinds)
-        return from_text(body["filter_string"], index.kinds) if "filter_string" in body else None
 
     def _is_missed(self, key: str) -> bool:
         left = self.misses.get(key, 0)
@@ -452,7 +370,7 @@ class MosaicStandIn(ServiceStandIn):
             following = f"page-{next(self._numbers)}"
             self._pages[following] = Page(page.index, page.columns, rest)
             said["next_page_token"] = following
-        return _bounded(said)
+        return bounded(said)
 
     def _scan(self, call: Call) -> Any:
         index, after = self._readable(call), call.body.get("last_primary_key")
@@ -462,10 +380,10 @@ class MosaicStandIn(ServiceStandIn):
         if not page:
             return {}
         data = [
-            {"fields": [{"key": name, "value": _scanned(value)} for name, value in seen[key].items()]} for key in page
+            {"fields": [{"key": name, "value": scanned(value)} for name, value in seen[key].items()]} for key in page
         ]
         last = after if call.meets(SAME_PAGE) and after is not None else page[-1]
-        return _bounded({"data": data, "last_primary_key": last})
+        return bounded({"data": data, "last_primary_key": last})
 
     # ---- models
 
@@ -495,56 +413,6 @@ def _pseudo_embedding(inputs: list[Any]) -> list[list[float]]:
     """Numbers that depend on the input and mean nothing, in the width of CLIP."""
     seeds = [int.from_bytes(hashlib.sha256(str(one).encode()).digest()[:8]) for one in inputs]
     return [np.random.default_rng(seed).standard_normal(768).tolist() for seed in seeds]
-
-
-def _status(taken: Sequence[str], failed: Sequence[str]) -> dict[str, Any]:
-    """What is said of a write, with the status 200 whatever came of it."""
-    if not failed:
-        return {"status": "SUCCESS", "result": {"success_row_count": len(taken)}}
-    status = "PARTIAL_SUCCESS" if taken else "FAILURE"
-    return {"status": status, "result": {"success_row_count": len(taken), "failed_primary_keys": list(failed)}}
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _typed(value: Any, held: str, name: str) -> Any:
-    kind = schemas.TYPES[held]
-    right = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}[kind]
-    if type(value) not in right or (kind == "int" and not -(2 ** _INT_BITS[held]) <= value < 2 ** _INT_BITS[held]):
-        raise RefusalError(400, f"{name!r}: {value!r} is no value of a column of type {held}"[:300])
-    return float(value) if kind == "float" else value
-
-
-def _scores(query: NDArray[np.float32], rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    if not rows:
-        return np.empty(0, dtype=np.float32)
-    squares = ((np.array(rows, dtype=np.float64) - query.astype(np.float64)) ** 2).sum(axis=1)
-    scores: NDArray[np.float32] = (1.0 / (1.0 + squares)).astype(np.float32)
-    return scores
-
-
-def _shown_value(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _scanned(value: Any) -> dict[str, Any]:
-    """A value of a scan, whose numbers are all doubles."""
-    if value is None:
-        return {}
-    if isinstance(value, np.ndarray):
-        return {"list_value": {"values": [{"number_value": one} for one in value.tolist()]}}
-    if isinstance(value, bool):
-        return {"bool_value": value}
-    return {"string_value": value} if isinstance(value, str) else {"number_value": float(value)}
-
-
-def _bounded(said: Any) -> Answer:
-    answer = in_json(200, said)
-    if len(answer.body) > MAX_RESULT_BYTES:
-        raise RefusalError(400, f"the result is larger than {MAX_RESULT_BYTES} bytes; ask for less")
-    return answer
 
 
 __all__ = ("CLIP", "ENDPOINT", "MAX_RESULT_BYTES", "Endpoint", "Index", "MosaicStandIn")
