@@ -207,8 +207,11 @@ def _agreeing(engine: Engine, info: RunInfo) -> None:
         raise IndexNotFoundError(
             f"{engine.name} no longer holds the index of run {info.key!r}; delete_run({info.key!r}) removes the record"
         )
-    if spec is not None and spec.metric != info.metric:
-        raise RunError(f"run {info.key!r} was made with {info.metric}, the index in {engine.name} has {spec.metric}")
+    if spec is not None and (spec.metric, spec.dim) != (info.metric, info.dim or spec.dim):
+        raise RunError(
+            f"run {info.key!r} was made with {info.metric}, dim={info.dim}, and the index in {engine.name} has "
+            f"{spec.metric}, dim={spec.dim}: somebody made it anew; connect() opens it as it is"
+        )
 
 
 def _found(engine: Engine, index_name: str) -> Draft:

@@ -9,6 +9,7 @@ from vecsearch.testing.suite.declared_filters import DeclaredFilterTests
 from vecsearch.testing.suite.filtering import FilterTests
 from vecsearch.testing.suite.lifecycle import LifecycleTests
 from vecsearch.testing.suite.metadata import MetadataTests
+from vecsearch.testing.suite.others import OtherTests
 from vecsearch.testing.suite.patches import PatchTests
 from vecsearch.testing.suite.ranking import RankingTests
 from vecsearch.testing.suite.refusals import RefusalTests
@@ -21,6 +22,7 @@ from vecsearch.testing.suite.writes import WriteTests
 
 class IndexConformance(  # pytest runs the tests of the last base first: what everything stands on
     CopyTests,
+    OtherTests,
     LifecycleTests,
     ThreadTests,
     CleaningTests,

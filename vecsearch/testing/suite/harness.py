@@ -316,6 +316,12 @@ def _held(leaf: filters.Condition, fields: Mapping[str, str]) -> bool:
     return held is not None and held == asked
 
 
+def hurry(index: SimilarityIndex, seconds: float) -> None:
+    """Give each call of an index so long, from now on: to be created, it may have needed longer."""
+    engine = index._engine  # noqa: SLF001  there is no other way, and no use for one but here
+    engine.config = engine.backend.config = engine.config.model_copy(update={"timeout": seconds})
+
+
 def _discard(index: SimilarityIndex) -> None:
     try:
         index.cleanup()
