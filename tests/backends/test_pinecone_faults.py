@@ -20,6 +20,7 @@ import vecsearch
 from vecsearch.errors import (
     AccessDeniedError,
     BackendError,
+    ConfigError,
     ConnectionFailedError,
     IndexExistsError,
     IndexNotFoundError,
@@ -167,6 +168,15 @@ def test_credentials_that_are_wrong_or_expire(server):
     with pytest.raises(AccessDeniedError, match="Invalid API Key") as caught:
         created(server, api_key="wr0ng-s3cret")
     assert "wr0ng" not in one_line(caught.value)
+
+
+def test_no_key_at_all(server, monkeypatch):
+    monkeypatch.delenv("PINECONE_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="PINECONE_API_KEY"):
+        vecsearch.connect("photos", backend="pinecone", host=server.url)
+    monkeypatch.setenv("PINECONE_API_KEY", KEY)
+    with pytest.raises(IndexNotFoundError):
+        vecsearch.connect("photos", backend="pinecone", host=server.url)
 
 
 @pytest.mark.parametrize("route", ["list", "fetch by metadata"])

@@ -7,12 +7,13 @@ a deadline of ours, and the calls in front repeat what failed.
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from vecsearch.backends import _faults
 from vecsearch.backends._clients import Client
-from vecsearch.errors import MissingDependencyError
+from vecsearch.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from vecsearch.backends.base import Fault
@@ -61,6 +62,10 @@ def of(config: PineconeConfig) -> Client[Pinecone]:
 
 
 def _made(config: PineconeConfig) -> Pinecone:
+    if config.api_key is None and not os.environ.get("PINECONE_API_KEY"):
+        raise ConfigError(
+            "pinecone: no api_key is given: set api_key, VECSEARCH_SIMILARITY_PINECONE_API_KEY or PINECONE_API_KEY"
+        )
     return Pinecone(
         api_key=config.api_key.get_secret_value() if config.api_key else None,
         timeout=max(_SHORTEST, config.timeout / _ATTEMPTS),

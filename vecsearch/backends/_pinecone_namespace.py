@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from vecsearch.backends._deadline import within
 from vecsearch.backends._paging import pages
 from vecsearch.backends._pinecone_clients import ApiError, status_of
 from vecsearch.backends._pinecone_rows import addresses, requests_of
+from vecsearch.backends._several import several
 from vecsearch.errors import BackendError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Namespace:
 
     def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Several reads at a time."""
-        return within(self._seconds, self._workers, function, items)
+        return several(self._seconds, self._workers, function, items)
 
     def _one(self, function: Callable[..., Any], **asked: Any) -> Any:
         return self.each(lambda named: function(**named, namespace=self._name), [asked])[0]

@@ -240,6 +240,8 @@ class PineconeBackend(Backend[PineconeConfig]):
             return self._namespace
         config = self.config
         opened = Namespace(self.client.index(host=host), config.namespace, config.timeout, config.workers)
+        if self._namespace is not None:
+            self._namespace.close()
         if not opened.can_select():
             self.capabilities = replace(self.capabilities, filters_in=frozenset({"search"}))
         self._namespace, self._host = opened, host
@@ -247,10 +249,10 @@ class PineconeBackend(Backend[PineconeConfig]):
 
     def drop(self) -> None:
         """Delete the index, and wait until it is gone; one that has rows in other namespaces is not deleted."""
-        found = self._settled()
+        found = self._described()
         if found is None:
             return
-        others = self._open(found).others()
+        others = self._open(found).others() if found.status.ready and found.host else []
         if others:
             raise UnsupportedError(
                 f"pinecone: {self._index!r} has rows in other namespaces, too ({', '.join(others[:5])}), and is not "
@@ -375,20 +377,22 @@ class PineconeBackend(Backend[PineconeConfig]):
         return sum(map(len, self.scan(self.capabilities.batch_rows, frozenset(), where)))
 
     def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
-        """Whether searches have come to our last upsert; where that is not told, whether these rows are seen."""
-        caught_up = self._rows_of.caught_up(self._known.dim)
-        if caught_up is None and written:
-            caught_up = self._seen(written) == len(written)
-        return caught_up is not False and not (deleted and self._seen(deleted))
+        """Whether searches have come to our last upsert, by its number, and reads to a row of it.
 
-    def _seen(self, ids: Sequence[str]) -> int:
-        """How many of these rows later calls see. Where reads and searches differ, a search's; else the reads'."""
+        Where there is no number, each row is looked for; one that was replaced is taken for the new one.
+        """
+        caught_up = self._rows_of.caught_up(self._known.dim)
+        if caught_up is False:
+            return False
+        written = written[-1:] if caught_up else written
+        return min(self._seen(written)) == len(written) and max(self._seen(deleted)) == 0
+
+    def _seen(self, ids: Sequence[str]) -> list[int]:
+        """How many of these rows reads see, and searches, and lists, which are asked for the last one only."""
         native = self._native(ids)
-        found = len(self._rows_of.records(native))
-        if not self._known.ours:
-            return found
-        probe = [[1.0] * self._known.dim]
-        asked = compiled(Where(ids))
-        searched = len(self._rows_of.nearest(probe, len(ids), asked, values=False, metadata=False)[0])
-        listed = self._rows_of.lists(native[-1])
-        return searched if found == len(ids) and listed else max(found, searched, int(listed))
+        found = [len(self._rows_of.records(native))]
+        if ids and self._known.ours:
+            probe, asked = [[1.0] * self._known.dim], compiled(Where(ids))
+            found.append(len(self._rows_of.nearest(probe, len(ids), asked, values=False, metadata=False)[0]))
+            found.append(len(ids) * self._rows_of.lists(native[-1]))
+        return found

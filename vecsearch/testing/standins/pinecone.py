@@ -1,8 +1,9 @@
 """A stand-in for Pinecone over REST: the control plane and the vectors API, with the limits of the public documents.
 
 It speaks the API versions 2025-10 (and earlier, which have the same shapes) and 2026-07, by the header of the request,
-and was checked with the client ``pinecone`` 10.2.0. The schemas are ours, written from the documents. Where these are
-silent, it does what is hardest for a caller. It proves nothing of the service's speed, recall or rounding.
+and was checked with the client ``pinecone`` 10.2.0, 9.1.0 and 8.1.2. The schemas are ours, written from the documents.
+Where these are silent, it does what is hardest for a caller. It proves nothing of the service's speed, recall or
+rounding.
 
 Every index lies under a path of its own, ``/at/<index>``, which is part of the host that ``describe`` gives; paths that
 begin with anything else are the control plane.
@@ -75,10 +76,11 @@ class PineconeStandIn(ServiceStandIn):
     """One project, with one key. ``lag`` seconds pass before readers see a write, ``ready_after`` before an index is.
 
     ``fetches_by_metadata=False``: as a service without that operation, which came in late 2025.
+    ``complements_absent``: whether ``$ne`` and ``$nin`` match a record without the field.
     """
 
     protocol: ClassVar[str] = "API versions 2025-10 and 2026-07"
-    checked_with: ClassVar[str] = "pinecone 10.2.0"
+    checked_with: ClassVar[str] = "pinecone 10.2.0, 9.1.0 and 8.1.2"
     max_request_bytes = 2 << 20
     max_url_bytes = 8 << 10
 
@@ -90,6 +92,7 @@ class PineconeStandIn(ServiceStandIn):
         api_key: str = "stand-in-key",
         clock: Callable[[], float] = time.monotonic,
         fetches_by_metadata: bool = True,
+        complements_absent: bool = True,
     ) -> None:
         self.lag = 0.0
         self.ready_after = 0.0
@@ -98,6 +101,7 @@ class PineconeStandIn(ServiceStandIn):
         self._api_key = api_key
         self._clock = clock
         self._fetches_by_metadata = fetches_by_metadata
+        self._complements_absent = complements_absent
         super().__init__(host, port)
 
     def routes(self) -> Sequence[Route]:
@@ -240,7 +244,7 @@ class PineconeStandIn(ServiceStandIn):
         if "ids" in body:
             gone: Iterable[str] = body["ids"]
         elif "filter" in body:
-            holds = compiled(body["filter"])
+            holds = compiled(body["filter"], absent=self._complements_absent)
             gone = [row_id for row_id, row in written.items() if holds(row.metadata or {})]
         else:
             gone = list(written)
@@ -259,7 +263,7 @@ class PineconeStandIn(ServiceStandIn):
         if len(query) != index.dimension:
             text = f"Query vector dimension {len(query)} does not match the dimension of the index {index.dimension}"
             raise RefusalError(400, text)
-        holds = compiled(body["filter"]) if "filter" in body else None
+        holds = compiled(body["filter"], absent=self._complements_absent) if "filter" in body else None
         kept = [row_id for row_id, row in seen.items() if holds is None or holds(row.metadata or {})]
         scores = _scores(query, [seen[row_id].values for row_id in kept], index.metric)
         order = np.argsort(scores if index.metric == "euclidean" else -scores, kind="stable")[: body["topK"]]
@@ -283,7 +287,7 @@ class PineconeStandIn(ServiceStandIn):
     def _fetch_by(self, call: Call) -> Any:
         body = call.body
         seen = self._rows(call, body.get("namespace")).seen()
-        holds = compiled(body["filter"])
+        holds = compiled(body["filter"], absent=self._complements_absent)
         matching = sorted(row_id for row_id, row in seen.items() if holds(row.metadata or {}))
         page, following = _page(call, matching, body.get("limit", 100), body.get("paginationToken"))
         found = {row_id: seen[row_id].shown(row_id) for row_id in page}
@@ -328,7 +332,8 @@ def _is_new(request: Request) -> bool:
 def _deployment(spec: dict[str, Any]) -> dict[str, Any]:
     if "serverless" in spec:
         return {"deployment_type": "managed", **spec["serverless"]}
-    pod = {name: value for name, value in spec["pod"].items() if name != "pods"}
+    kept = ("environment", "pod_type", "replicas", "shards")
+    pod = {name: value for name, value in spec["pod"].items() if name in kept}
     return {"deployment_type": "pod", "replicas": 1, "shards": 1, **pod}
 
 

@@ -1,7 +1,7 @@
-"""Pinecone's filter language, as its documents describe it; where they are silent, the reading that is hardest to use.
+"""Pinecone's filter language, as its documents describe it.
 
-``$eq`` and ``$in`` match a list that has such a member. ``$ne`` and ``$nin`` are the complements: they match a record
-without the field, too. Orders are of numbers only.
+``$eq`` and ``$in`` match a list that has such a member; ``$ne`` and ``$nin`` are the complements. Whether these match a
+record without the field the documents do not say: ``absent`` does. Orders are of numbers only.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def compiled(filter_: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+def compiled(filter_: Mapping[str, Any], *, absent: bool) -> Callable[[Mapping[str, Any]], bool]:
     """Whether metadata match a filter; a filter that the service does not take is refused."""
-    tests = [_clause(name, asked) for name, asked in filter_.items()]
+    tests = [_clause(name, asked, absent) for name, asked in filter_.items()]
     return lambda metadata: all(test(metadata) for test in tests)
 
 
-def _clause(name: str, asked: Any) -> Callable[[Mapping[str, Any]], bool]:
+def _clause(name: str, asked: Any, absent: bool) -> Callable[[Mapping[str, Any]], bool]:
     if name in ("$and", "$or"):
         if not isinstance(asked, list) or not asked or not all(isinstance(part, dict) and part for part in asked):
             raise _refused(f"{name} takes a list of filters")
-        parts = [compiled(part) for part in asked]
+        parts = [compiled(part, absent=absent) for part in asked]
         joined = all if name == "$and" else any
         return lambda metadata: joined(part(metadata) for part in parts)
     if name.startswith("$"):
@@ -41,11 +41,11 @@ def _clause(name: str, asked: Any) -> Callable[[Mapping[str, Any]], bool]:
     tests = asked if isinstance(asked, dict) else {"$eq": asked}
     if not tests:
         raise _refused(f"nothing is asked of {name!r}")
-    conditions = [_condition(op, value) for op, value in tests.items()]
+    conditions = [_condition(op, value, absent) for op, value in tests.items()]
     return lambda metadata: all(condition(metadata.get(name)) for condition in conditions)
 
 
-def _condition(op: str, value: Any) -> Callable[[Any], bool]:
+def _condition(op: str, value: Any, absent: bool) -> Callable[[Any], bool]:
     if op == "$exists":
         if not isinstance(value, bool):
             raise _refused("$exists takes true or false")
@@ -58,15 +58,23 @@ def _condition(op: str, value: Any) -> Callable[[Any], bool]:
     if op in ("$eq", "$ne"):
         if not isinstance(value, str | int | float):
             raise _refused(f"the {op} operator takes a string, a number or a boolean")
-        return lambda held: _has(held, value) == (op == "$eq")
+        return _complement(lambda held: _has(held, value), absent) if op == "$ne" else lambda held: _has(held, value)
     if op in ("$in", "$nin"):
         if not isinstance(value, list) or not all(isinstance(one, str) or _is_number(one) for one in value):
             raise _refused(f"the {op} operator takes a list of strings and numbers")
         if len(value) > MAX_VALUES:
             raise _refused(f"the {op} operator takes at most {MAX_VALUES} values, got {len(value)}")
         kept = frozenset(value)
-        return lambda held: _has_any(held, kept) == (op == "$in")
+        return (
+            _complement(lambda held: _has_any(held, kept), absent)
+            if op == "$nin"
+            else lambda held: _has_any(held, kept)
+        )
     raise _refused(f"{op} is not a valid operator")
+
+
+def _complement(test: Callable[[Any], bool], absent: bool) -> Callable[[Any], bool]:
+    return lambda held: absent if held is None else not test(held)
 
 
 def _has(held: Any, value: Any) -> bool:

@@ -72,6 +72,8 @@ _PODS = record(
     pods=COUNT,
     replicas=COUNT,
     shards=COUNT,
+    metadata_config={"type": ["object", "null"]},
+    source_collection={"type": ["string", "null"]},
 )
 CREATE_2025 = record(
     *("name", "spec", "dimension"),

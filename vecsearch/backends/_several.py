@@ -1,14 +1,13 @@
-"""Calls that end at a deadline, whatever the client in between waits for; several at a time.
+"""Calls that end when nothing has come for a while, whatever the client in between waits for; several at a time.
 
 Some clients repeat a call as long as a server asks for, or with waits that no setting bounds. What is asked here is
-given up at the deadline, and what the client still does is left behind: so it is meant for reads. A write that is given
+given up then, and what the client still does is left behind: so it is meant for reads. A write that is given
 up could be carried out later, over a newer one.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,9 +17,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def within(seconds: float, workers: int, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """``function`` of each item, in their order; the first error ends all. Raises ``TimeoutError`` at the deadline."""
-    deadline = time.monotonic() + seconds
+def several(seconds: float, workers: int, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """``function`` of each item, in their order; the first error ends all.
+
+    Raises ``TimeoutError`` where ``seconds`` pass without an answer to any of them.
+    """
     results: dict[int, R] = {}
     errors: list[BaseException] = []
     places = iter(range(len(items)))
@@ -35,22 +36,25 @@ def within(seconds: float, workers: int, function: Callable[[T], R], items: Sequ
             try:
                 found = function(items[place])
             except BaseException as error:  # noqa: BLE001  it is raised where the answer is waited for
-                errors.append(error)
+                with changed:
+                    errors.append(error)
+                    changed.notify()
             else:
-                results[place] = found
-            with changed:
-                changed.notify_all()
+                with changed:
+                    results[place] = found
+                    changed.notify()
 
     for _ in range(min(workers, len(items))):
         # A daemon: one that is left behind does not keep the process from its end.
         threading.Thread(target=work, daemon=True).start()
     with changed:
         while len(results) < len(items):
+            before = len(results)
             if errors:
                 raise errors[0]
-            if not changed.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
+            if not changed.wait(seconds) and len(results) == before and not errors:
                 errors.append(TimeoutError(f"no answer within {seconds:g} s"))
     return [results[place] for place in range(len(items))]
 
 
-__all__ = ("within",)
+__all__ = ("several",)
