@@ -9,7 +9,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.clock import Clock
 from databricks.sdk.core import Config
 
-from vecsearch.backends._deadline import within
+from vecsearch.backends._several import several
 
 if TYPE_CHECKING:
     from vecsearch.backends.mosaic import MosaicConfig
@@ -37,7 +37,7 @@ class BoundedClock(Clock):
 def of(config: MosaicConfig) -> Any:
     """A client of the workspace. Its making asks the workspace about itself, and fetches the addresses of OAuth."""
     # For the addresses of OAuth the SDK takes no timeout from us: it may try for five minutes.
-    (made,) = within(config.timeout, 1, _client, [config])
+    (made,) = several(config.timeout, 1, _client, [config])
     return made
 
 

@@ -26,7 +26,6 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 
 from vecsearch.backends import _mosaic_clients, _mosaic_faults
 from vecsearch.backends._clients import Client
-from vecsearch.backends._deadline import within
 from vecsearch.backends._mosaic_columns import ID as KEY
 from vecsearch.backends._mosaic_columns import KINDS, OWN, FieldType, schema_of
 from vecsearch.backends._mosaic_columns import VECTOR as VECTORS
@@ -34,6 +33,7 @@ from vecsearch.backends._mosaic_described import Described, described
 from vecsearch.backends._mosaic_filters import Dialect, compiled
 from vecsearch.backends._mosaic_index import Index, Row, missing_endpoint
 from vecsearch.backends._mosaic_lookups import Lookups
+from vecsearch.backends._several import several
 from vecsearch.backends.base import (
     FILTER_OPERATORS,
     Backend,
@@ -300,9 +300,8 @@ class MosaicBackend(Backend[MosaicConfig]):
         else:
             # A request a query, several of them at a time. The client gives up by itself, and says why: after the
             # timeout, or after an attempt that began right before.
-            seconds = 2 * self.config.timeout * -(-len(queries) // self.config.workers)
             nearest = partial(self._nearest, k=k, where=asked, include=include)
-            answers = within(seconds, self.config.workers, nearest, queries.tolist())
+            answers = several(2 * self.config.timeout, self.config.workers, nearest, queries.tolist())
         scores: list[Any] = [_distances([row[""] for row in rows], metric) for rows in answers]
         return Hits(scores, [layout.rows(rows, include) for rows in answers])
 
