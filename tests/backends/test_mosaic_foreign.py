@@ -23,6 +23,7 @@ COLUMNS = {
     "title": "string",
     "price": "double",
     "sold": "boolean",
+    "made in": "string",
 }
 
 
@@ -35,6 +36,7 @@ def rows(key="id"):
             "title": None if n == 3 else f"title {n % 3}",
             "price": n / 4,
             "sold": n % 2 == 0,
+            "made in": "Zürich",
         }
         for n in range(30)
     ]
@@ -59,8 +61,16 @@ def test_a_delta_sync_index_is_read(server, says_columns):
         ranking = index.search(VECTORS[7], 5)[0]
         assert ranking.ids.tolist() == [f"r{n:02d}" for n in np.argsort(true)[:5]]
         assert np.allclose(ranking.distances, np.sort(true)[:5], rtol=1e-5, atol=1e-6)
-        assert ranking.metadata[0] == {"year": 2007, "title": "title 1", "price": 1.75, "sold": False}
-        assert index.get_metadata(sample_ids=["r03"]) == {"r03": {"year": 2003, "price": 0.75, "sold": False}}
+        assert ranking.metadata[0] == {
+            "year": 2007,
+            "title": "title 1",
+            "price": 1.75,
+            "sold": False,
+            "made in": "Zürich",
+        }
+        assert index.get_metadata(sample_ids=["r03"]) == {
+            "r03": {"year": 2003, "price": 0.75, "sold": False, "made in": "Zürich"}
+        }
         held = index.get_embeddings(sample_ids=["r29", "r00"])
         assert np.array_equal(held.embeddings, VECTORS[[29, 0]])
         assert index.contains(["r01", "nobody"]).tolist() == [True, False]

@@ -58,8 +58,6 @@ def _client(config: MosaicConfig) -> Any:
         http_timeout_seconds=min(config.timeout, _PROBE_SECONDS),
         retry_timeout_seconds=1,
         clock=BoundedClock(config.timeout),
-        product="vecsearch",
-        product_version="0.1",
     )
     made.http_timeout_seconds = config.timeout
     made.retry_timeout_seconds = seconds

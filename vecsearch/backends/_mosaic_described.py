@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from vecsearch.backends._mosaic_columns import NORM, SAMPLE, Layout, foreign_layout, our_layout
 from vecsearch.backends.base import Spec
 from vecsearch.errors import UnsupportedError
-from vecsearch.filters import is_field_name
 
 if TYPE_CHECKING:
     from vecsearch.backends._mosaic_index import Index
@@ -28,6 +27,7 @@ class Described:
 def described(index: Index, found: Any) -> Described:
     """The index as we see it; ours say what they are by their columns."""
     vector, dim = _vector_column(index, found)
+    index.key = found.primary_key
     direct = found.direct_access_index_spec
     schema = json.loads(direct.schema_json) if direct is not None and direct.schema_json else None
     layout = None if schema is None else our_layout(schema, dim)
@@ -57,7 +57,7 @@ def _columns(index: Index, found: Any, vector: str, dim: int) -> dict[str, str]:
     names = spec.columns_to_sync if spec is not None else None
     if not names:  # all columns of the source table, which only a row tells
         names = sorted(next(index.scan(1), [{}])[0])
-    others = [name for name in names if name not in (found.primary_key, vector) and is_field_name(name)]
+    others = [name for name in names if name not in (found.primary_key, vector)]
     return index.types_of([found.primary_key, *others], dim)
 
 

@@ -33,14 +33,14 @@ ERRORS: Mapping[type[Exception], Fault] = {
     requests.RequestException: "unavailable",
     requests.exceptions.InvalidURL: "invalid",
     requests.exceptions.InvalidHeader: "invalid",
-    # What is left of an outage, or of too many calls, once the SDK has given up.
-    TimeoutError: "unavailable",
 }
 _BAD_GATEWAY = ("bad gateway", "502")
 
 
 def meaning(error: Exception) -> Fault | None:
     """By the class, as in ``ERRORS``; by its text where the class says too little."""
+    if isinstance(error, TimeoutError):  # what is left once the SDK has given up
+        return "rate_limited" if isinstance(_behind(error), errors.TooManyRequests) else "unavailable"
     if type(error) is DatabricksError and any(word in str(error).lower() for word in _BAD_GATEWAY):
         return "unavailable"  # a status that the SDK has no class for, and no attribute
     if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
@@ -53,10 +53,14 @@ def _is_oauth(text: str) -> bool:
     return any(word in text for word in ("invalid_client", "unauthorized_client", "access_denied", " auth: "))
 
 
+def _behind(error: Exception) -> BaseException | None:
+    return error.__cause__ or error.__context__
+
+
 def words(error: Exception) -> str:
     """What happened, and what was behind it where the SDK only says that it gave up."""
     text = str(error) or type(error).__name__
-    behind = error.__cause__ or error.__context__
+    behind = _behind(error)
     if isinstance(error, TimeoutError) and behind is not None:
         text = f"{text}: {behind}"
     elif isinstance(error, requests.RequestException):

@@ -36,6 +36,8 @@ class Index:
         self._client = client
         self.name = name
         self._timeout = timeout
+        self.key = "id"
+        """The column of the primary key."""
 
     # ---- what there is
 
@@ -190,7 +192,8 @@ class Index:
                     {one["key"]: _plain(one.get("value") or {}) for one in entry.get("fields") or ()}
                     for entry in answer.get("data") or ()
                 ]
-                return page, answer.get("last_primary_key") if page else None
+                # Only an empty page is the last: one that lacks the key of its last row may not be.
+                return page, str(answer.get("last_primary_key") or page[-1].get(self.key)) if page else None
 
         return (page for page in pages("mosaic", ask) if page)
 
