@@ -12,6 +12,7 @@ lost, doubled or changed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import sys
@@ -36,17 +37,31 @@ def held_by_pinecone(server, name):
     return {row.metadata["_vs_key"]: (row.values, row.metadata["number"]) for row in rows.values()}
 
 
-# backend -> its stand-in, what that holds, and the routes that write
+def held_by_mosaic(server, name):
+    """{id: (vector, number)} in the stand-in."""
+    rows = server.indexes[f"main.default.{name}"].rows.written()
+    return {key: (row["vector"], json.loads(row["_vs_rest"])["number"]) for key, row in rows.items()}
+
+
+# backend -> its stand-in, what that holds, and the metric under which that keeps vectors as they are
 STAND_INS = {
-    "pinecone": ("vecsearch.testing.standins.pinecone:PineconeStandIn", held_by_pinecone, ("upsert",)),
+    "mosaic": ("vecsearch.testing.standins.mosaic:MosaicStandIn", held_by_mosaic, "euclidean"),
+    "pinecone": ("vecsearch.testing.standins.pinecone:PineconeStandIn", held_by_pinecone, "cosine"),
 }
 
 
 def ingested(backend, vectors, ids, share, seed, host):
-    module, _, attribute = STAND_INS[backend][0].partition(":")
+    target, held_by, metric = STAND_INS[backend]
+    module, _, attribute = target.partition(":")
     with getattr(import_module(module), attribute)(host) as server:
         index = vecsearch.compute_similarity(
-            embeddings=False, dim=DIM, backend=backend, batch_rows=BATCH, timeout=120, **server.settings()
+            embeddings=False,
+            dim=DIM,
+            metric=metric,
+            backend=backend,
+            batch_rows=BATCH,
+            timeout=120,
+            **server.settings(),
         )
         metadata = [{"number": float(number)} for number in range(len(ids))]
         before = len(server.requests)
@@ -55,8 +70,8 @@ def ingested(backend, vectors, ids, share, seed, host):
         receipt = index.add_to_index(vectors, ids, metadata=metadata)
         seconds = time.perf_counter() - started
         server.fail_at_random(0, 0)
-        held = STAND_INS[backend][1](server, index.config.index_name)
-        writes = sum(len(server.asked(route)) for route in STAND_INS[backend][2])
+        held = held_by(server, index.config.index_name)
+        writes = len(server.asked("upsert"))
         missing = [row_id for row_id in ids if row_id not in held]
         changed = [
             row_id

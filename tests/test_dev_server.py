@@ -45,7 +45,7 @@ def test_it_says_how_to_use_it_and_ends_with_ctrl_c(backend, tmp_path):
 def test_what_it_cannot_run_it_says(monkeypatch):
     unknown = CliRunner().invoke(app, ["dev-server", "nothing"])
     assert unknown.exit_code == 2
-    assert "there is one for: pinecone" in unknown.stderr
+    assert "there is one for: mosaic, pinecone" in unknown.stderr
     for name in [name for name in sys.modules if name.startswith(("vecsearch.testing.standins", "jsonschema"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jsonschema", None)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Scores = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 SCAN_ROWS = 16_384
+_FEW_ROWS = 1000
 _ZERO = 1e-6
 
 
@@ -124,18 +125,21 @@ def _native(engine: Engine, scope: Scope, queries: NDArray[np.float32], options:
         return found
     # A short answer is true only where there are no more rows.
     try:
-        expected = min(k, count(engine, scope, allow_scan=options.allow_scan))
+        rows = count(engine, scope, allow_scan=options.allow_scan)
     except UnsupportedError as error:
         raise UnsupportedError(
             f"fewer than {k} rows were found, and whether there are more is not known: {error}"
         ) from error
+    expected = min(k, rows)
     short = [number for number in short if len(found[number].records) < expected]
     if short and not options.exact and engine.capabilities.exactness == "on_request":
         again = _native_once(engine, scope, queries[short], replace(options, exact=True))
         for number, one in zip(short, again, strict=True):
             found[number] = one
         short = [number for number in short if len(found[number].records) < expected]
-    if short and (options.allow_scan or engine.capabilities.local):
+    # To read few rows is no more than to search them.
+    few = rows <= max(k, _FEW_ROWS) and engine.lacks(scope.ids, scope.filter, "scan") is None
+    if short and (few or options.allow_scan or engine.capabilities.local):
         for number, one in zip(short, _scan_each(engine, scope, queries[short], options), strict=True):
             found[number] = one
         short = [number for number in short if len(found[number].records) < expected]

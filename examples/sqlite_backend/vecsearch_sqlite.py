@@ -112,6 +112,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
             for name, value in fields.items()
         ]
         with self.client as transaction:
+            self._known()
             self._delete("field", rows.ids)
             transaction.executemany(
                 "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)",
@@ -122,6 +123,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove rows and their fields in one transaction."""
         with self.client:
+            self._known()
             self._delete("field", ids)
             self._delete("item", ids)
 
@@ -186,9 +188,12 @@ class SQLiteBackend(Backend[SQLiteConfig]):
             self._connection = None
 
     def _known(self) -> Spec:
-        spec = self.spec or self.describe()
-        if spec is None:
-            raise _NoIndexError(f"there is no index {self._index!r} in {self.config.path}")
+        """What this index is; read anew, since another program may have deleted it, or made another in its place."""
+        known = self.spec
+        spec = self.describe()
+        self.spec = known or spec
+        if spec is None or spec != self.spec:
+            raise _NoIndexError(f"there is no index {self._index!r} in {self.config.path}, or it was made anew")
         return spec
 
     def _select(
@@ -219,6 +224,7 @@ class SQLiteBackend(Backend[SQLiteConfig]):
         return rows
 
     def _where(self, where: Where | None) -> tuple[str, list[Any]]:
+        self._known()
         condition, parameters = "collection = ?", [self._index]
         if where is not None and where.ids is not None:
             condition += _NAMED

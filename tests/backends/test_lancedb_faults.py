@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from engines import require
@@ -19,6 +18,7 @@ import numpy as np
 
 import vecsearch
 from vecsearch import F
+from vecsearch.backends import _lance_index as lance_index
 from vecsearch.backends._lance_faults import meaning, words
 from vecsearch.errors import (
     AccessDeniedError,
@@ -27,10 +27,14 @@ from vecsearch.errors import (
     ConnectionFailedError,
     IndexExistsError,
     IndexNotFoundError,
+    IngestError,
     InvalidInputError,
     StorageError,
 )
+from vecsearch.testing.standins.http import Answer
+from vecsearch.testing.standins.s3 import S3StandIn
 
+SLACK = 2.5  # of a machine that does other things as well
 VECTORS = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
 IDS = [f"r{number}" for number in range(40)]
 
@@ -205,6 +209,47 @@ def test_upkeep_that_fails_is_a_warning(folder, monkeypatch, caplog):
     assert len(index) == 1040
 
 
+def test_the_index_is_made_after_the_write_however_long_it_takes(folder, monkeypatch):
+    index = created(folder, timeout=1.0, index_rows=300, index_type="IVF_FLAT")
+    made = threading.Event()
+    true, running = lance_index.keep_up, []
+
+    def slow(*arguments):
+        running.append(threading.get_ident())
+        made.wait(20)
+        true(*arguments)
+
+    monkeypatch.setattr("vecsearch.backends._lance_index.keep_up", slow)
+    rows = np.random.default_rng(1).standard_normal((300, 8))
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(index.add_to_index, rows, [f"s{n}" for n in range(300)])
+        try:
+            while not running:
+                time.sleep(0.01)
+            # Meanwhile others read and write; and nobody else makes it, too.
+            assert len(index) == 340
+            assert index.add_to_index(rows[:5], [f"t{n}" for n in range(5)]).written == 5
+            index.wait(timeout=0.1)
+            assert not writer.done()
+            time.sleep(1.2)
+        finally:
+            made.set()
+        assert writer.result(20).written == 300
+    assert len(running) == 1
+    assert index.health().ok
+    assert lance_index.of_vectors(index.client.open_table("t")) is not None
+
+
+def test_upkeep_that_failed_is_made_up_for_by_waiting(folder, monkeypatch):
+    index = created(folder, index_rows=300)
+    with monkeypatch.context() as patch:
+        patch.setattr("vecsearch.backends._lance_index.keep_up", lambda *_: 1 / 0)
+        index.add_to_index(np.random.default_rng(1).standard_normal((300, 8)), [f"s{n}" for n in range(300)])
+    assert "index.wait() makes it" in index.health().problems[0]
+    index.wait()
+    assert index.health().ok
+
+
 # ---- threads and processes
 
 
@@ -300,85 +345,123 @@ def test_a_writer_that_is_killed_leaves_whole_batches(folder):
 
 @pytest.fixture
 def store():
-    """Answers every request with ``.status``, after ``.delay`` seconds."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self):
-            server.asked.append(f"{self.command} {self.path}")
-            server.stopped.wait(server.delay)
-            self.send_response(server.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_PUT = do_HEAD = do_POST = answer  # noqa: N815  as the base class calls them
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.status, server.delay, server.asked, server.stopped = 200, 0.0, [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.stopped.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with S3StandIn() as running:
+        yield running
 
 
-def in_store(port, **settings):
-    options = {
-        "aws_access_key_id": "AKIAPLANTED",
-        "aws_secret_access_key": "planted-secret",
-        "aws_endpoint": f"http://127.0.0.1:{port}",
-        "allow_http": "true",
-        "region": "us-east-1",
+def in_store(store, rows=40, **settings):
+    settings = {
+        "uri": "s3://bucket/tables",
+        "storage_options": store.options(),
+        "embeddings": VECTORS[:rows],
+        "sample_ids": IDS[:rows],
+        "index_name": "t",
+        **settings,
     }
-    named = {"uri": "s3://bucket/tables", "path": None, "storage_options": options, **settings}
-    named.pop("path")
-    return vecsearch.compute_similarity(backend="lancedb", embeddings=VECTORS, sample_ids=IDS, index_name="t", **named)
+    return vecsearch.compute_similarity(backend="lancedb", **settings)
 
 
-def test_a_store_that_is_down():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_a_table_in_a_store(store):
+    index = in_store(store, key="stored", metadata={"n": list(range(40))})
+    other = vecsearch.connect("t", backend="lancedb", uri="s3://bucket/tables", storage_options=store.options())
+    other.add_to_index(VECTORS[:1], ["new"], documents=["text"])
+    assert (len(index), index.search(VECTORS[7], 1)[0].ids.tolist()) == (41, ["r7"])
+    assert index.remove_from_index(filter=F("n") < 10) == 10
+    assert len(other) == 31
+    other.cleanup()
+    assert not [name for name in store.objects if "t.lance" in name]
+    with pytest.raises(IndexNotFoundError):
+        index.count()
+
+
+def test_a_store_that_is_down(store):
+    store.stop()
     started = time.monotonic()
     with pytest.raises(ConnectionFailedError, match="describe") as caught:
-        in_store(port, timeout=2.0)
-    assert time.monotonic() - started < 30
+        in_store(store, timeout=2.0)
+    assert time.monotonic() - started < 2 + SLACK
     assert "is it running" in one_line(caught.value)
 
 
-def test_a_store_that_does_not_answer_is_given_up(store):
-    store.delay = 60.0
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda index: index.search(VECTORS[0], 3),
+        lambda index: index.search(VECTORS[0], 3, filter=F("n") == 1),
+        len,
+        lambda index: index.get_embeddings(sample_ids=IDS[:2]),
+        lambda index: index.add_to_index(VECTORS[:1], ["new"]),
+        lambda index: index.remove_from_index(sample_ids=IDS[:2]),
+        lambda index: list(index.iter_embeddings(10)),
+        lambda index: index.cleanup(),
+        None,
+    ],
+)
+def test_a_store_that_does_not_answer_is_given_up_in_time(store, call):
+    index = None if call is None else in_store(store, timeout=2.0, metadata={"n": list(range(40))})
+    store.delay = 20.0
     started = time.monotonic()
     with pytest.raises(ConnectionFailedError) as caught:
-        in_store(store.server_port, timeout=2.0)
-    assert time.monotonic() - started < 30
+        in_store(store, timeout=2.0) if call is None else call(index)
+    assert time.monotonic() - started < 2 + SLACK
     one_line(caught.value)
+    if index is not None:
+        index.close()
+    assert time.monotonic() - started < 2 + 2 * SLACK
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_store_that_refuses_the_keys(store, status):
-    store.status = status
+    store.fail(*[Answer(status, b"")] * 1000)
     with pytest.raises(AccessDeniedError, match=str(status)) as caught:
-        in_store(store.server_port, timeout=5.0)
-    assert store.asked
+        in_store(store, timeout=5.0)
+    assert store.requests
     chain, texts = caught.value, []
     while chain is not None:
         texts.append(f"{chain} {chain!r}")
         chain = chain.__cause__
-    assert "planted" not in "".join(texts).lower()
+    assert store.options()["aws_secret_access_key"] not in "".join(texts)
     one_line(caught.value)
 
 
 def test_a_store_that_is_busy_is_asked_again(store):
-    store.status = 503
-    with pytest.raises(ConnectionFailedError, match="503"):
-        in_store(store.server_port, timeout=2.0)
-    assert len(store.asked) > 2
+    store.fail(*[Answer(503, b"")] * 1000)
+    with pytest.raises(ConnectionFailedError, match=r"503|no answer"):
+        in_store(store, timeout=2.0)
+    assert len(store.requests) > 2
+
+
+def test_a_store_that_goes_down_in_mid_ingest_and_comes_back(store):
+    index = in_store(store, rows=5, timeout=30.0, batch_rows=5, workers=2)
+    store.delay = 0.005
+    threading.Timer(0.2, store.stop).start()
+    threading.Timer(1.0, store.start).start()
+    many = np.random.default_rng(1).standard_normal((150, 8)).astype(np.float32)
+    receipt = index.add_to_index(many, [f"new {number}" for number in range(150)])
+    assert (receipt.written, len(index)) == (150, 155)
+    assert np.array_equal(index.get_embeddings(sample_ids=["new 149"]).embeddings[0], many[149])
+
+
+def test_a_store_that_stays_away_in_mid_ingest_leaves_an_account(store):
+    index = in_store(store, rows=5, timeout=2.0, batch_rows=5, workers=1)
+    held = store.answer
+
+    def full(request):
+        written = sum(name.endswith(".lance") for name in store.objects)
+        return held(request) if request.method != "PUT" or written < 8 else Answer(507, b"the bucket is full")
+
+    store.answer = full
+    many = np.random.default_rng(1).standard_normal((100, 8)).astype(np.float32)
+    ids = [f"new {number}" for number in range(100)]
+    with pytest.raises(IngestError) as caught:
+        index.add_to_index(many, ids)
+    one_line(caught.value)
+    assert 0 < caught.value.written < 100
+    assert len(index) == 5 + caught.value.written
+    store.answer = held
+    ((start, stop),) = caught.value.remaining
+    index.add_to_index(many[start:stop], ids[start:stop])
+    assert len(index) == 105
 
 
 def test_the_keys_of_a_store_are_not_shown(tmp_path):

@@ -171,16 +171,6 @@ def test_a_missing_collection(tmp_path):
         vecsearch.connect("nothing_here", backend="milvus", uri=str(tmp_path / "a.db"))
 
 
-def test_a_collection_that_vanished(tmp_path):
-    index = created(uri=str(tmp_path / "a.db"))
-    index.client.drop_collection(index.config.index_name)
-    for call in (lambda: index.search(VECTORS[0], 3), lambda: index.add_to_index(VECTORS[:1], ["x"])):
-        with pytest.raises(IndexNotFoundError) as caught:
-            call()
-        one_line(caught.value)
-    index.close()
-
-
 @pytest.mark.parametrize("name", ["a-b", "a b", "1a", "a'; drop", "é", "x" * 256])
 def test_names_that_milvus_refuses(tmp_path, name):
     with pytest.raises(ConfigError, match="would do"):

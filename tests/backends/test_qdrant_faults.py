@@ -24,10 +24,7 @@ from vecsearch.errors import (
     AccessDeniedError,
     BackendError,
     ConnectionFailedError,
-    IndexNotFoundError,
     IngestError,
-    InvalidInputError,
-    RunError,
     StorageError,
 )
 from vecsearch.testing.standins.http import Answer
@@ -146,42 +143,6 @@ def test_wrong_credentials(given):
             with pytest.raises(AccessDeniedError, match="API key") as caught:
                 created(server, api_key=given, https=False)
             assert "wr0ng" not in one_line(caught.value)
-
-
-def test_a_collection_that_is_gone(server):
-    index = created(server, collection_name="photos")
-    server.store.drop("photos")
-    for call in (
-        lambda: index.search(VECTORS[0], 3),
-        index.count,
-        lambda: index.get_embeddings(sample_ids=IDS[:2]),
-        lambda: index.remove_from_index(sample_ids=IDS[:2]),
-        lambda: list(index.iter_embeddings(10)),
-    ):
-        with pytest.raises(IndexNotFoundError, match="photos") as caught:
-            call()
-        one_line(caught.value)
-    with pytest.raises(IndexNotFoundError, match="photos"):
-        index.add_to_index(VECTORS, IDS)
-    assert not index.health().ok
-    index.cleanup()
-    index.close()
-
-
-def test_a_collection_of_another_width_or_metric(server):
-    index = created(server, key="photos", collection_name="photos", metric="euclidean")
-    index.close()
-    server.store.drop("photos")
-    other = vecsearch.compute_similarity(
-        embeddings=VECTORS[:, :4], sample_ids=IDS, **settings(server, collection_name="photos")
-    )
-    with pytest.raises(RunError, match="euclidean"):
-        vecsearch.load_run("photos")
-    with pytest.raises(InvalidInputError, match="4"):
-        other.search(VECTORS[0], 3)
-    with pytest.raises(InvalidInputError, match="4"):
-        other.add_to_index(VECTORS, IDS)
-    other.close()
 
 
 def test_a_request_that_is_too_large(rest):

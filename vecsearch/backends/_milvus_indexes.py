@@ -10,7 +10,7 @@ from vecsearch.errors import InvalidInputError, UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vecsearch.backends.base import Metric
+    from vecsearch.backends.base import Metric, Spec
 
 IndexType = Literal[
     "AUTOINDEX",
@@ -131,7 +131,9 @@ def build_params(index_type: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**index.defaults, **checked(index_type, given, index.build)}
 
 
-def search_params(index_type: str, given: Mapping[str, Any], k: int, *, widest: bool) -> dict[str, Any]:
+def search_options(
+    index_type: str, spec: Spec | None, given: Mapping[str, Any], k: int, *, widest: bool
+) -> dict[str, Any]:
     """The parameters of one search; ``widest`` looks everywhere that the index can."""
     index = INDEXES.get(index_type, Index(search={name: range(1, 2**31) for name in SEARCH_PARAMS}))
     params = checked(f"a search of {index_type}", given, index.search)
@@ -139,4 +141,11 @@ def search_params(index_type: str, given: Mapping[str, Any], k: int, *, widest: 
         params[index.at_least_k] = max(params.get(index.at_least_k, index.usual), k)
     if widest:
         params.update({name: most for name, most in _WIDEST.items() if name in index.search})
-    return params
+    # The metric is named, so that a collection that was made anew with another is refused.
+    return {"params": params, **({"metric_type": METRICS[spec.metric]} if spec else {})}
+
+
+def rows_to_ask_for(index_type: str, k: int, most: int) -> int:
+    """How many rows to ask for at the widest: an index that cannot be told to look further does so for more rows."""
+    index = INDEXES.get(index_type)
+    return max(k, most) if index is not None and not index.search.keys() & _WIDEST.keys() else k

@@ -1,8 +1,13 @@
 """LanceDB, embedded: a table in a folder or in an object store.
 
 Every call sees the latest version of the table, whoever wrote it. From ``index_rows`` rows on there is a vector index,
-made at the end of the write that comes there (or by ``index.wait()``, where that write was told not to wait). Without
-one, and with ``exact=True``, a search reads all vectors. Rows that are not in the index yet are searched as well.
+made at the end of the write that comes there (or by ``index.wait()``, where that write was told not to wait). That may
+take minutes, whatever the timeout is: the rows are in before, and other threads read and write meanwhile. If it fails,
+a warning says so, and ``index.health()``; the write is no error. Without an index, and with ``exact=True``, a search
+reads all vectors. Rows that are not in the index yet are searched as well.
+
+Of an object store, a call is given up at the timeout, since the engine repeats each request up to five times, which no
+option changes. It goes on in the background until then, so that a write that was given up may still come to be.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from vecsearch.backends._clients import Client
 from vecsearch.backends._lance_columns import DISTANCE, ID, VECTOR, Columns, schema_of, split
 from vecsearch.backends._lance_faults import meaning, words
 from vecsearch.backends._lance_filters import compiled, named
+from vecsearch.backends._lance_search import checked, scales_of, tuned
 from vecsearch.backends.base import (
     Backend,
     BackendConfig,
@@ -52,9 +58,6 @@ _MARK = b"vecsearch"
 _MEMORY = "memory://"
 _NOW = timedelta(0)
 _KEEP_UP_ROWS, _KEEP_UP_WRITES = 1000, 50
-_REFINED, _CANDIDATES = 20, 64
-_ALL: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
-_IDS: frozenset[Part] = frozenset()
 _BARE = Columns(pa.schema([]))
 
 
@@ -150,7 +153,7 @@ class LanceBackend(Backend[LanceConfig]):
         self._index = config.index_name or "vecsearch"
         self._client = Client(config.client, config.connect, lambda _: None)
         self._handle: Any = None
-        self._writing = threading.Lock()
+        self._writing, self._keeping = threading.Lock(), threading.Lock()
         self._unkept_rows = self._unkept_writes = _KEEP_UP_ROWS  # the first write of an object looks after the table
         if config.index_type == "NONE":
             self.capabilities = replace(self.capabilities, exactness="always")
@@ -214,10 +217,21 @@ class LanceBackend(Backend[LanceConfig]):
 
     def create(self, spec: Spec) -> None:
         """Make an empty table, with our mark in its schema."""
+        self._handle = self.client.create_table(self._index, schema=self._schema(spec))
+        self._settled(spec)
+
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make a table of these rows, in its first version: no key is looked up, which takes as long as the rest."""
+        bare = self._schema(spec)
+        schema = pa.schema([*bare, *Columns(bare).missing(rows.fields or [])], bare.metadata)
+        self._handle = self.client.create_table(self._index, Columns(schema).table(rows), schema=schema)
+        self._settled(spec)
+        self._unkept_rows += len(rows)
+
+    def _schema(self, spec: Spec) -> pa.Schema:
         _lance_index.check_width(self.config, spec.dim)
         mark = json.dumps({"version": 1, "metric": spec.metric, "patches": spec.patches})
-        self._handle = self.client.create_table(self._index, schema=schema_of(spec.dim, mark.encode()))
-        self._settled(spec)
+        return schema_of(spec.dim, mark.encode())
 
     def _settled(self, spec: Spec) -> Spec:
         # 1 - <x, y> in float32 has no digits left where the product is small: it is computed again from the rows.
@@ -241,15 +255,17 @@ class LanceBackend(Backend[LanceConfig]):
             raise InvalidInputError("this index lies in memory only: give it a key, a path or a uri")
 
     def visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
-        """Always; but first the table is kept up, where enough was written."""
-        del written, deleted
-        if self._unkept_rows >= min(_KEEP_UP_ROWS, self.config.index_rows) or self._unkept_writes >= _KEEP_UP_WRITES:
+        """Always; but first the table is kept up, where enough was written or asked for, and nobody else is at it."""
+        due = self._unkept_rows >= min(_KEEP_UP_ROWS, self.config.index_rows) or self._unkept_writes >= _KEEP_UP_WRITES
+        if (due or not (written or deleted)) and self._keeping.acquire(blocking=False):
             try:
+                self._unkept_rows = self._unkept_writes = 0
                 _lance_index.keep_up(self._table(), self.config, self._known.metric)
-            except (RuntimeError, ValueError, OSError) as error:
-                # The rows are written and found all the same; problems() says what is missing.
+            except Exception as error:  # noqa: BLE001  the rows are written and found all the same
+                # What is missing is found by problems(), and tried again after more writes.
                 logger.warning("lancedb: %r: keeping the table up failed: %s", self._index, self.reason(error))
-            self._unkept_rows = self._unkept_writes = 0
+            finally:
+                self._keeping.release()
         return True
 
     def problems(self) -> list[str]:
@@ -271,11 +287,11 @@ class LanceBackend(Backend[LanceConfig]):
         """Replace whole rows, in one version of the table."""
         with self._writing:  # two at once would only make one of them start again
             table = self._table()
-            columns = self._columns(table, _ALL)
+            columns = Columns(table.schema, ours=self._known.ours)
             missing = columns.missing(rows.fields or [])
             if missing:
                 table.add_columns(pa.schema(missing))
-                columns = self._columns(table, _ALL)
+                columns = Columns(table.schema, ours=self._known.ours)
             merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
             merge.execute(columns.table(rows), timeout=self._time)
             self._unkept_rows += len(rows)
@@ -309,14 +325,14 @@ class LanceBackend(Backend[LanceConfig]):
         columns = self._columns(table, include, where)
         exact = exact or self.config.index_type == "NONE"
         metric = self._known.metric
-        scales = _scales(queries) if exact and metric == "dotproduct" else None
+        scales = scales_of(queries) if exact and metric == "dotproduct" else None
         asked = queries if scales is None else queries * scales[:, None]
         search = table.search(asked if len(asked) > 1 else asked[0], vector_column_name=VECTOR)
         search = search.distance_type(_lance_index.DISTANCES[metric]).limit(k)
         search = search.select([*columns.read(include), DISTANCE])
-        params = _checked(params)
+        params = checked(params)
         quantised = not self.config.index_type.endswith("FLAT")
-        search = search.bypass_vector_index() if exact else _tuned(search, params, k, quantised=quantised)
+        search = search.bypass_vector_index() if exact else tuned(search, params, k, quantised=quantised)
         condition = compiled(where, columns, ours=self._known.ours)
         if condition is not None:
             search = search.where(condition, prefilter=True)
@@ -345,7 +361,7 @@ class LanceBackend(Backend[LanceConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of rows."""
         table = self._table()
-        return int(table.count_rows(compiled(where, self._columns(table, _IDS, where), ours=self._known.ours)))
+        return int(table.count_rows(compiled(where, self._columns(table, frozenset(), where), ours=self._known.ours)))
 
     @property
     def _known(self) -> Spec:
@@ -381,29 +397,3 @@ def _width(schema: pa.Schema) -> int | None:
     held = schema.field(VECTOR).type
     known = pa.types.is_fixed_size_list(held) and held.value_type == pa.float32()
     return int(held.list_size) if known else None
-
-
-def _scales(queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Powers of two that bring queries to a length at which ``1 - <x, y>`` keeps the digits of the product."""
-    _, exponents = np.frexp(np.abs(queries).max(axis=1))
-    scales: NDArray[np.float32] = np.exp2(np.minimum(40.0 - exponents, 120.0)).astype(np.float32)
-    return scales
-
-
-def _checked(params: Mapping[str, Any]) -> Mapping[str, int]:
-    for name, value in params.items():
-        if type(value) is not int or value < 1:
-            raise InvalidInputError(f"lancedb: params: {name} is a whole number from 1 on, not {value!r}")
-    return params
-
-
-def _tuned(search: Any, params: Mapping[str, int], k: int, *, quantised: bool) -> Any:
-    """A search by the vector index."""
-    # With a factor, even of 1, the distances are those of the rows, not of their quantised forms. Of those, a few more
-    # than k are compared anew: the engine's own habit, none, misses the nearest row too often.
-    factor = params.get("refine_factor", -(-max(4 * k, _REFINED) // k) if quantised else 1)
-    search = search.refine_factor(factor).ef(max(params.get("ef", _CANDIDATES), k * factor))  # it refuses less than k
-    for name, value in params.items():
-        if name not in ("ef", "refine_factor"):
-            search = getattr(search, name)(value)
-    return search

@@ -321,28 +321,23 @@ class QdrantBackend(Backend[QdrantConfig]):
         params: Mapping[str, Any],
     ) -> Hits:
         """All queries in one request."""
-        options = search_options(params, exact=exact)
-        if self._local:
-            options = None  # it searches exactly, and warns of what it has no use for
+        options = search_options(params, exact=exact)  # not for the local mode, which searches exactly
+        if self._local and where is not None and where.ids is not None:
             # There a filter by ids looks each point up in the whole list: 100,000 ids would take minutes.
-            if where is not None and where.ids is not None:
-                metric = self._known.metric
-                return _named.nearest(self.fetch, queries, k, where, include, metric, self.capabilities.metrics[metric])
-        asked = self._asked(include)
-        requests = [
-            models.QueryRequest(
-                query=query,
-                using=self._vector,
-                limit=k,
-                filter=compiled(where, ours=self._ours),
-                params=options,
-                with_payload=asked["with_payload"],
-                with_vector=asked["with_vectors"],
-            )
-            for query in queries.tolist()
-        ]
+            metric = self._known.metric
+            return _named.nearest(self.fetch, queries, k, where, include, metric, self.capabilities.metrics[metric])
+        selection, parts = compiled(where, ours=self._ours), self._asked(include)
+        asked: dict[str, Any] = {"using": self._vector, "limit": k}
         with self._turn() as client:
-            found = [answer.points for answer in client.query_batch_points(self._index, requests)]
+            if self._local:  # which would copy each request of a batch, number by number
+                asked |= {"query_filter": selection, **parts}
+                answers = [client.query_points(self._index, query, **asked) for query in queries.tolist()]
+            else:
+                asked |= {"filter": selection, "params": options, "with_payload": parts["with_payload"]}
+                asked |= {"with_vector": parts["with_vectors"]}
+                requests = [models.QueryRequest(query=query, **asked) for query in queries.tolist()]
+                answers = client.query_batch_points(self._index, requests)
+        found = [answer.points for answer in answers]
         return Hits([scores_of(points) for points in found], [self._rows(points, include) for points in found])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:

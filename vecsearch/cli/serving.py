@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vecsearch.testing.standins.service import ServiceStandIn
 
 STAND_INS = {
+    "mosaic": "vecsearch.testing.standins.mosaic:MosaicStandIn",
     "pinecone": "vecsearch.testing.standins.pinecone:PineconeStandIn",
 }
 """Backend -> where its stand-in lies."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from vecsearch.testing.suite.capabilities import CapabilityTests
 from vecsearch.testing.suite.cleaning import CleaningTests
 from vecsearch.testing.suite.copies import CopyTests
+from vecsearch.testing.suite.declared_filters import DeclaredFilterTests
 from vecsearch.testing.suite.filtering import FilterTests
 from vecsearch.testing.suite.lifecycle import LifecycleTests
 from vecsearch.testing.suite.metadata import MetadataTests
+from vecsearch.testing.suite.others import OtherTests
 from vecsearch.testing.suite.patches import PatchTests
 from vecsearch.testing.suite.ranking import RankingTests
 from vecsearch.testing.suite.refusals import RefusalTests
@@ -20,6 +22,7 @@ from vecsearch.testing.suite.writes import WriteTests
 
 class IndexConformance(  # pytest runs the tests of the last base first: what everything stands on
     CopyTests,
+    OtherTests,
     LifecycleTests,
     ThreadTests,
     CleaningTests,
@@ -27,6 +30,7 @@ class IndexConformance(  # pytest runs the tests of the last base first: what ev
     PatchTests,
     ViewTests,
     FilterTests,
+    DeclaredFilterTests,
     RankingTests,
     SearchTests,
     WriteTests,

@@ -195,6 +195,9 @@ class Harness:
         if isinstance(normal, filters.Constant):
             return not ids or not normal.value or primitive in caps.filters_in
         needed = frozenset(op for leaf in filters.conditions(normal) for op in _needed(leaf, caps))
+        if not caps.joins_by_or and ("or" in needed or filters.has_alternatives(normal)):
+            return False
+        needed -= {"or"}
         integers = [
             value
             for leaf in filters.conditions(normal)
@@ -291,6 +294,8 @@ def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
     loose = bool(caps.filter_operators - caps.strict_operators)
     tagged = "list" in caps.metadata_types and (loose or "exists" not in caps.filter_operators)
     complement = {"not"} if leaf.negated else set()
+    if caps.filter_fields is not None and not _held(leaf, caps.filter_fields):
+        return {"the field"}
     if leaf.op == "exists":
         return complement | {"contains" if tagged else "exists"}
     if leaf.op in ("lt", "lte", "gt", "gte") and isinstance(leaf.value, str) and not caps.orders_texts:
@@ -299,7 +304,22 @@ def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
         return complement | {leaf.op}
     if not tagged:
         return {"the kinds of values"}
-    return {"contains", *complement, filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op}
+    alternative = {"or"} if leaf.negated else set()
+    op = filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op
+    return {"contains", *complement, *alternative, op}
+
+
+def _held(leaf: filters.Condition, fields: Mapping[str, str]) -> bool:
+    """Whether the engine holds the field so that it can be asked for this."""
+    held = fields.get(leaf.field)
+    asked = "list" if leaf.op == "contains" else held if leaf.op == "exists" else filters.kind(leaf.members[0])
+    return held is not None and held == asked
+
+
+def hurry(index: SimilarityIndex, seconds: float) -> None:
+    """Give each call of an index so long, from now on: to be created, it may have needed longer."""
+    engine = index._engine  # noqa: SLF001  there is no other way, and no use for one but here
+    engine.config = engine.backend.config = engine.config.model_copy(update={"timeout": seconds})
 
 
 def _discard(index: SimilarityIndex) -> None:

@@ -18,7 +18,7 @@ from vecsearch.errors import (
     MissingIdsError,
 )
 from vecsearch.testing.suite import data
-from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened
+from vecsearch.testing.suite.harness import WRITING, Harness, hurry, nothing_happened
 from vecsearch.testing.wrappers import BreakdownError, OutageError, faulty, limited, recording
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ class WriteTests(Harness):
         If this fails, check nothing in the adapter: retries and errors are handled before it.
         """
         away = faulty(self.backend_class, lambda name, _: OutageError("gone") if name == "search" else None)
-        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric, timeout=1.5)
+        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric)
+        hurry(index, 0.3)
         with pytest.raises(ConnectionFailedError, match="search") as caught:
             index.search(data.vectors(1)[0])
         assert (caught.value.backend, caught.value.operation) == (self.backend, "search")
