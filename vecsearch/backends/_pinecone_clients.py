@@ -1,8 +1,8 @@
 """Pinecone's client: found in the right package, pointed at the right hosts, its errors read.
 
 Its own retries of the data plane cannot be set: four attempts, a Retry-After of up to a minute each, and none at all
-once a process has seen some fifty failures of a host. So an attempt gets a quarter of the timeout, reads are bounded by
-a deadline of ours, and the calls in front repeat what failed.
+once a process has seen some fifty failures of a host. So an attempt gets a quarter of the timeout, requests are
+bounded by a deadline of ours, and the calls in front repeat what failed.
 """
 
 from __future__ import annotations

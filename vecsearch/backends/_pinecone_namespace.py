@@ -1,8 +1,8 @@
 """One namespace of a Pinecone index: its records, over the client of the data plane.
 
-The namespace goes with every call. Reads end at a deadline of ours, several at a time; writes end when the client's
-attempts do. An answer has at most 4 MB, and how large records are is not known before they come: where an answer may
-have more, or has, less is asked for at a time.
+The namespace goes with every call. Each call ends at a deadline of ours, since the client waits for minutes where the
+service asks it to; a write that is given up may still be carried out. An answer has at most 4 MB, and how large records
+are is not known before they come: where an answer may have more, or has, less is asked for at a time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Namespace:
         self._data.close()
 
     def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-        """Several reads at a time."""
+        """Several requests at a time."""
         return several(self._seconds, self._workers, function, items)
 
     def _one(self, function: Callable[..., Any], **asked: Any) -> Any:
@@ -55,7 +55,7 @@ class Namespace:
     def upsert(self, vectors: Sequence[dict[str, Any]]) -> None:
         """Replace whole records, in as many requests as it takes; the number of the last write is kept."""
         for piece in requests_of(vectors):
-            answer = self._data.upsert(vectors=piece, namespace=self._name)
+            answer = self._one(self._data.upsert, vectors=piece)
             if answer.upserted_count != len(piece):
                 raise BackendError(
                     f"pinecone: {answer.upserted_count} of {len(piece)} rows were taken, of those from "
@@ -68,7 +68,7 @@ class Namespace:
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records; nothing where there is no namespace, which begins with its first record."""
         try:
-            self._data.delete(ids=list(ids), namespace=self._name)
+            self._one(self._data.delete, ids=list(ids))
         except ApiError as error:
             if status_of(error) != 404 or "namespace" not in str(error).lower():  # noqa: PLR2004
                 raise

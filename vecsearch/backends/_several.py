@@ -1,8 +1,7 @@
 """Calls that end when nothing has come for a while, whatever the client in between waits for; several at a time.
 
 Some clients repeat a call as long as a server asks for, or with waits that no setting bounds. What is asked here is
-given up then, and what the client still does is left behind: so it is meant for reads. A write that is given
-up could be carried out later, over a newer one.
+given up then. What the client still does is left behind: a write may be carried out later, over a newer one.
 """
 
 from __future__ import annotations
