@@ -10,7 +10,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
-ENGINES = ("chroma", "lancedb", "milvus", "qdrant")
+ENGINES = ("chroma", "lancedb", "milvus", "mosaic", "pinecone", "qdrant")
 RUFF = "ruff==0.17.*"
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
 

@@ -25,6 +25,8 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "chroma": BuiltIn("vecsearch.backends.chroma:ChromaBackend", "chroma", "chromadb"),
     "lancedb": BuiltIn("vecsearch.backends.lancedb:LanceBackend", "lancedb", "lancedb"),
     "milvus": BuiltIn("vecsearch.backends.milvus:MilvusBackend", "milvus", "pymilvus"),
+    "mosaic": BuiltIn("vecsearch.backends.mosaic:MosaicBackend", "mosaic", "databricks.sdk"),
+    "pinecone": BuiltIn("vecsearch.backends.pinecone:PineconeBackend", "pinecone", "pinecone"),
     "qdrant": BuiltIn("vecsearch.backends.qdrant:QdrantBackend", "qdrant", "qdrant_client"),
     "sklearn": BuiltIn("vecsearch.backends.sklearn:SklearnBackend", None, None),
 }

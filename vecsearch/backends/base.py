@@ -105,6 +105,11 @@ class Capabilities:
     """Is the complement of ``contains`` true on a row without the field? Then rows without fields need no kinds."""
     orders_texts: bool = True
     """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
+    joins_by_or: bool = True
+    """Does it answer alternatives, conditions that are joined by ``or``?"""
+    filter_fields: Mapping[str, str] | None = None
+    """Which metadata fields can a filter name, and with values of which kind (``str``, ``number``, ``bool``,
+    ``datetime``, ``list``)? ``None``: any field, with any value."""
     filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
     """Which primitives take a ``where``?"""
     max_k: int | None = None
@@ -248,6 +253,14 @@ class Backend(ABC, Generic[C]):
     @abstractmethod
     def create(self, spec: Spec) -> None:
         """Make the index. Raise (fault ``exists``) where there is one."""
+
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make the index together with its first rows, all or nothing; for engines that do both in one step.
+
+        Called instead of ``create`` and an ``upsert`` where an adapter overrides it. In a new index there is nothing to
+        replace, so that rows need not be looked up by id. Their number is bounded by their bytes alone.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def upsert(self, rows: Rows) -> None:
