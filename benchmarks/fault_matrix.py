@@ -149,8 +149,9 @@ def main():
         "",
         "    python benchmarks/fault_matrix.py",
         "",
-        f"The vendor's client, a stand-in on loopback, timeout={TIMEOUT:g} s. A fault that comes once / that stays. In",
-        "every cell the service held the rows before the operation or those after it: none lost, none doubled, none changed.",
+        f"The vendor's client, a stand-in on loopback, timeout={TIMEOUT:g} s. A fault that comes once / that stays.",
+        "In every cell the service held the rows before the operation or those after it: none lost, none doubled,",
+        "none changed.",
         "",
     ]
     wrong = []

@@ -44,7 +44,6 @@ COLUMNS = {  # a backend, or a form of one that is run apart
     "lancedb": "lancedb",
     "milvus": "milvus (Lite)",
     "milvus server": "milvus (server)",
-    "pinecone": "pinecone (stand-in)",
     "qdrant": "qdrant",
     "pinecone": "pinecone (stand-in)",
     "mosaic": "mosaic (stand-in)",
