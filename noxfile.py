@@ -89,9 +89,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bare(session: nox.Session) -> None:
-    """The tests with no extra installed: what needs one says so, and the rest works."""
+    """The tests with no extra installed: what needs one says so, and the rest works.
+
+    Not those of the core and of the suite itself, which need none.
+    """
     session.install("-e", ".[testing]", "pytest-xdist>=3.6")
-    session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
+    needless = [str(path) for path in Path("tests/conformance").glob("test_*.py") if path.stem != "test_sklearn"]
+    left_out = [f"--ignore={path}" for path in ("tests/core", *needless)]
+    session.run("pytest", "-q", *SIDE_BY_SIDE, *(session.posargs or left_out))
 
 
 @nox.session(venv_backend="uv|virtualenv")
