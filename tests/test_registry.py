@@ -30,20 +30,20 @@ class NoConfig(Backend[Any]):
 @pytest.fixture
 def plugins(monkeypatch):
     def declare(**targets):
-        points = tuple(EntryPoint(name, target, registry.GROUP) for name, target in targets.items())
-        monkeypatch.setattr(registry, "_plugins", lambda: points)
+        points = tuple(EntryPoint(name, target, registry.BACKENDS.group) for name, target in targets.items())
+        monkeypatch.setattr(registry.BACKENDS, "plugins", points)
 
     declare()
     return declare
 
 
 def built_in(monkeypatch, **entries):
-    monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, **entries})
+    monkeypatch.setattr(registry.BACKENDS, "built_in", {**registry.BUILT_IN, **entries})
 
 
 def test_the_table_is_sorted_and_its_names_are_names():
     assert list(registry.BUILT_IN) == sorted(registry.BUILT_IN)
-    assert all(registry.NAME.fullmatch(name) for name in registry.BUILT_IN)
+    assert all(registry.BACKENDS.name.fullmatch(name) for name in registry.BUILT_IN)
     assert "sklearn" in registry.names()
 
 
@@ -118,13 +118,13 @@ def test_a_plugin_of_an_installed_distribution(monkeypatch, tmp_path):
     (info / "entry_points.txt").write_text("[vecsearch.backends]\nmydb = vs_mydb:Nothing\n")
     (tmp_path / "vs_mydb.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    registry._plugins.cache_clear()
+    registry.BACKENDS.__dict__.pop("plugins", None)
     try:
         assert "mydb" in registry.names()
         with pytest.raises(ConfigError, match=r"distribution 'vs-mydb' declares the backend 'mydb' .* no such class"):
             registry.backend_class("mydb")
     finally:
-        registry._plugins.cache_clear()
+        registry.BACKENDS.__dict__.pop("plugins", None)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_a_plugin_cannot_take_a_name_that_is_taken(plugins, monkeypatch):
     plugins(sklearn=f"{__name__}:FakeBackend")
     with pytest.raises(ConfigError, match=r"'sklearn', which is built into vecsearch \(vecsearch.backends.sklearn:"):
         registry.backend_class("sklearn")
-    twice = tuple(EntryPoint("fake", f"{module}:FakeBackend", registry.GROUP) for module in ("one", "two"))
-    monkeypatch.setattr(registry, "_plugins", lambda: twice)
+    twice = tuple(EntryPoint("fake", f"{module}:FakeBackend", registry.BACKENDS.group) for module in ("one", "two"))
+    monkeypatch.setattr(registry.BACKENDS, "plugins", twice)
     with pytest.raises(ConfigError, match=r"one:FakeBackend.*two:FakeBackend.* both declare"):
         registry.backend_class("fake")
 

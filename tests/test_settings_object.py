@@ -277,7 +277,7 @@ def test_explain_survives_a_backend_that_cannot_be_imported(make, monkeypatch, t
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "vs_settings_client.py").write_text("import no_such_client_xyz\n")
     row = registry.BuiltIn("vs_settings_client:X", "zz", "no_such_client_xyz")
-    monkeypatch.setattr(registry, "BUILT_IN", {**registry.BUILT_IN, "zz": row})
+    monkeypatch.setattr(registry.BACKENDS, "built_in", {**registry.BUILT_IN, "zz": row})
     config = make(profiles(zz={"url": "visible?", "api_key": SECRET}))
     shown = str(config.explain())
     assert "pip install 'vecsearch[zz]'" in shown

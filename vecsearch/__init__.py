@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         InvalidInputError,
         MissingDependencyError,
         MissingIdsError,
+        ModelError,
         NotVisibleYetError,
         RunError,
         RunExistsError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vecsearch.exact_duplicates import find_exact_duplicates
     from vecsearch.filters import F, Filter
     from vecsearch.index import SimilarityIndex
+    from vecsearch.model_names import load_model
     from vecsearch.results import Neighbors, Ranking
     from vecsearch.runs import get_run_info, list_runs, rename_run
     from vecsearch.settings import config
@@ -72,6 +74,7 @@ __all__ = (
     "Match",
     "MissingDependencyError",
     "MissingIdsError",
+    "ModelError",
     "Neighbors",
     "NotVisibleYetError",
     "Ranking",
@@ -98,6 +101,7 @@ __all__ = (
     "find_unique",
     "get_run_info",
     "list_runs",
+    "load_model",
     "load_run",
     "rename_run",
 )
@@ -109,11 +113,12 @@ _HOMES = {
         "AccessDeniedError BackendError ClosedError ConfigError ConnectionFailedError CorruptDataError "
         "CorruptRunError ExistingIdsError FilterError IncompleteSearchError IndexExistsError "
         "IndexNotFoundError IngestError InvalidInputError MissingDependencyError MissingIdsError "
-        "NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError "
+        "ModelError NotVisibleYetError RunError RunExistsError RunNotFoundError StorageError UnknownBackendError "
         "UnknownSettingError UnsupportedError VecsearchError"
     ),
     "exact_duplicates": "find_exact_duplicates",
     "filters": "F Filter",
+    "model_names": "load_model",
     "index": "SimilarityIndex",
     "results": "Neighbors Ranking",
     "runs": "get_run_info list_runs rename_run",
@@ -123,7 +128,7 @@ _HOMES = {
     "views": "View",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
-_SUBMODULES = ("backends", "errors", "filters", "testing")
+_SUBMODULES = ("backends", "errors", "filters", "models", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from vecsearch import checks, rows
 from vecsearch.calls import VECTORS
 from vecsearch.errors import InvalidInputError, MissingIdsError, UnsupportedError
+from vecsearch.models.base import checked
 from vecsearch.queries import Options
 from vecsearch.scopes import Scope
 from vecsearch.types import Include
@@ -121,14 +122,16 @@ def _by_text(handle: Handle, text: str | Sequence[str]) -> Queries:
     model = handle.model
     if model is None:
         raise UnsupportedError(
-            "text queries need the model that made the vectors: pass model= to load_run or compute_similarity"
+            f"text queries need the model that made the vectors{handle.model_hint}: "
+            "pass model= to load_run or compute_similarity"
         )
     if not model.supports_prompts:
         raise UnsupportedError(f"the model {model.name} takes no text queries; search by ids or vectors")
     texts = [text] if isinstance(text, str) else list(text)
     if not all(isinstance(one, str) for one in texts):
         raise InvalidInputError("text must be a string or a list of strings")
-    return Queries(_vectors(handle, model.embed_prompts(texts), "text"), "text", [])
+    vectors = checked(model.embed_prompts(texts), len(texts), None, model.name)
+    return Queries(_vectors(handle, vectors, "text"), "text", [])
 
 
 def options(

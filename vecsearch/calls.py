@@ -27,7 +27,7 @@ from vecsearch.errors import (
     UnsupportedError,
     VecsearchError,
 )
-from vecsearch.masking import MASK, secret_values, without_userinfo
+from vecsearch.masking import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ _ADVICE: Mapping[Fault, str] = {
     "storage": "check the disk: space, permissions, other processes",
     "invalid": "the engine refused the call",
 }
-_POLL_SECONDS = 0.05
+_POLL_SECONDS, _SLOWER, _LONGEST_POLL_SECONDS = 0.05, 1.5, 1.0
 _WATCHED_IDS = 1000
 METADATA: frozenset[Part] = frozenset({"fields"})
 DOCUMENTS: frozenset[Part] = frozenset({"documents"})
@@ -191,10 +191,7 @@ class Engine:
 
     def without_secrets(self, text: str) -> str:
         """``text`` with every secret of the configuration masked."""
-        for name in self.config.secret_fields():
-            for secret in filter(None, secret_values(getattr(self.config, name))):
-                text = text.replace(secret, MASK)
-        return without_userinfo(text, f"{MASK}@")  # type: ignore[no-any-return]
+        return without_secrets(text, self.config)
 
     # ---- life cycle
 
@@ -203,8 +200,8 @@ class Engine:
         self._set(self.call("describe", self.backend.describe))
         return self.spec
 
-    def create(self, spec: Spec) -> None:
-        """Make the index in the engine."""
+    def create(self, spec: Spec, first: Records | None = None) -> None:
+        """Make the index in the engine, or with its ``first`` rows in one step where it has ``create_with``."""
         caps = self.capabilities
         if spec.metric not in caps.metrics:
             known = ", ".join(sorted(caps.metrics))
@@ -212,7 +209,11 @@ class Engine:
         low, high = caps.dims
         if not low <= spec.dim <= high:
             raise UnsupportedError(f"{self.name} takes vectors of {low} to {high} dimensions, not {spec.dim}")
-        self.call("create", self.backend.create, spec)
+        if first is None:
+            self.call("create", self.backend.create, spec)
+        else:
+            rows = Codec(caps, patches=spec.patches, metric=spec.metric).encode(first)
+            self.call("create", self.backend.create_with, spec, rows)
         self._set(spec)
 
     def forget(self) -> None:
@@ -253,19 +254,21 @@ class Engine:
     def fetch(self, ids: Sequence[str], parts: frozenset[Part]) -> dict[str, Records]:
         """The rows of these ids that exist, each on its own, by id."""
         found: dict[str, Records] = {}
-        for batch in batches(self.codec.ids(ids), self.batch_rows):
-            rows = self.call("fetch", self.backend.fetch, batch, self._parts(parts))
-            records = self._decode(rows, parts)
+        for batch in batches(ids, self.batch_rows):
+            records = self.fetched(batch, parts)
             for position, row_id in enumerate(records.ids):
                 found[row_id] = records.take(slice(position, position + 1))
         return found
 
+    def fetched(self, ids: Sequence[str], parts: frozenset[Part]) -> Records:
+        """The rows of these ids that exist, in the engine's order; of no more ids than it takes at once."""
+        return self._decode(self.call("fetch", self.backend.fetch, self.codec.ids(ids), self._parts(parts)), parts)
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are in the index."""
         found: set[str] = set()
-        for batch in batches(self.codec.ids(ids), self.batch_rows):
-            rows = self.call("fetch", self.backend.fetch, batch, self._parts(NOTHING))
-            found.update(self._decode(rows, NOTHING).ids)
+        for batch in batches(ids, self.batch_rows):
+            found.update(self.fetched(batch, NOTHING).ids)
         return found
 
     def search(
@@ -343,16 +346,20 @@ class Engine:
 
     def wait_until_visible(self, written: Sequence[str], deleted: Sequence[str], timeout: float | None = None) -> None:
         """Return when later calls see these writes; ``NotVisibleYetError`` after ``timeout`` seconds."""
+        if self.spec is None:  # nothing was written, and there is nobody to ask
+            return
         limit = self.config.timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
         # When the last are seen, those before are.
         written, deleted = self.codec.ids(written[-_WATCHED_IDS:]), self.codec.ids(deleted[-_WATCHED_IDS:])
+        pause = _POLL_SECONDS
         while not self._visible(written, deleted):
             if time.monotonic() > deadline:
                 raise NotVisibleYetError(
                     f"{self.name}: the rows are written, but not visible after {limit:g} s; index.wait() waits on"
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * _SLOWER, _LONGEST_POLL_SECONDS)
 
     def _visible(self, written: Sequence[str], deleted: Sequence[str]) -> bool:
         try:

@@ -57,13 +57,10 @@ def queries(values: Any, dim: int, what: str = "queries") -> NDArray[np.float32]
 
 def is_sound_vector(values: Any, dim: int | None) -> bool:
     """Whether this is one vector that needs neither a change nor a further look, seen at the price of one product."""
-    return (
-        type(values) is np.ndarray
-        and values.dtype == np.float32
-        and values.shape == (dim,)
-        and values.flags.c_contiguous
-        and bool(0 < values.dot(values) < math.inf)
-    )
+    if not (type(values) is np.ndarray and values.dtype == np.float32 and values.shape == (dim,)):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.flags.c_contiguous and bool(0 < values.dot(values) < math.inf)
 
 
 def _numeric(values: Any, what: str) -> NDArray[Any]:

@@ -99,6 +99,8 @@ class Codec:
         self._types = capabilities.metadata_types
         self._max_int = capabilities.max_int
         self._orders_texts = capabilities.orders_texts
+        self._joins_by_or = capabilities.joins_by_or
+        self._filter_fields = capabilities.filter_fields
         self._uuid = capabilities.id_form == "uuid" and ours
         self._patches = patches
         # Tags are held in a list; where there are no lists, what would need them is refused.
@@ -211,6 +213,8 @@ class Codec:
         if ids is None and filter_ is None:
             return None
         engine_filter = None if filter_ is None else filters.normal_form(self._translated(filter_))
+        if engine_filter is not None and not self._joins_by_or and filters.has_alternatives(engine_filter):
+            raise UnsupportedError(f"this engine cannot join conditions by or, as {filter_!r} comes to")
         return Where(None if ids is None else self.ids(ids), engine_filter)
 
     def _translated(self, tree: Filter) -> Filter:
@@ -218,6 +222,7 @@ class Codec:
 
     def _condition(self, leaf: Condition) -> Filter:
         """A leaf, possibly negated, in the engine's fields. Leaves of a normal form have members of one kind."""
+        self._refuse_field(leaf)
         if leaf.op == "exists":
             present = self._exists(leaf.field)
             return filters.Not(present) if leaf.negated else present
@@ -264,6 +269,19 @@ class Codec:
                     f"this engine compares numbers up to {self._max_int - 1} only, not {value}{unit}"
                 )
         return held
+
+    def _refuse_field(self, leaf: Condition) -> None:
+        """Where only some fields can be asked for, with values of one kind each."""
+        if self._filter_fields is None or leaf.field == SAMPLE:
+            return
+        held = self._filter_fields.get(leaf.field)
+        if held is None:
+            known = ", ".join(sorted(self._filter_fields)) or "none"
+            raise UnsupportedError(f"this index cannot filter by the field {leaf.field!r}; it can by: {known}")
+        if leaf.op != "exists" and held != _kind_asked(leaf):
+            raise UnsupportedError(
+                f"this index filters by {leaf.field!r} with values of the kind {held} only, not {_kind_asked(leaf)}"
+            )
 
     def _refuse_kind(self, leaf: Condition) -> None:
         """Values kept beside the row are not seen by the engine's own comparison."""

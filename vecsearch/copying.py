@@ -13,7 +13,7 @@ from vecsearch.calls import EVERYTHING, batches
 from vecsearch.comparison import Comparison, compare
 from vecsearch.errors import InvalidInputError
 from vecsearch.index import SimilarityIndex
-from vecsearch.models.base import same_fingerprint
+from vecsearch.models.given import same_fingerprint
 from vecsearch.progress import reporting
 from vecsearch.rows import all_ids, fetched
 from vecsearch.scopes import Scope, scan
@@ -102,6 +102,7 @@ def copy_index(
     )
     if target._handle.model_record is None:  # noqa: SLF001
         target._handle.recorded_model = source._handle.model_record  # noqa: SLF001
+        target._handle.model = source._handle.model  # noqa: SLF001  so that its run can be asked in words too
     if target.key is not None:
         target.save()
     started = time.monotonic()

@@ -10,6 +10,7 @@
     ├── UnsupportedError (NotImplementedError)  who cannot, what, and what would work
     ├── InvalidInputError (ValueError)          refused before anything was written
     │   ├── FilterError                         a filter that is no filter
+    │   ├── ModelError                          an embedding model failed, or gave what is no embedding
     │   └── ExistingIdsError                    .ids; on_existing="raise"
     ├── MissingIdsError (LookupError)           .ids; asked for, not in the index
     ├── RunError                                run records
@@ -34,7 +35,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -68,6 +69,18 @@ class InvalidInputError(VecsearchError, ValueError):
 
 class FilterError(InvalidInputError):
     """A filter with an unknown operator, a wrong value, or no meaning."""
+
+
+class ModelError(InvalidInputError):
+    """An embedding model failed, or what it gave is no embedding of what it was given; nothing was written.
+
+    ``of_samples``: it may lie with some of the samples; then ``failed`` has the reason by id, as far as it is known.
+    """
+
+    def __init__(self, message: str, *, of_samples: bool = False, failed: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.of_samples = of_samples
+        self.failed = dict(failed or {})
 
 
 class ExistingIdsError(InvalidInputError):

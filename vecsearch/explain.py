@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vecsearch.errors import VecsearchError
+from vecsearch.layers import BACKENDS
 from vecsearch.masking import exposed, masked, world_readable
 from vecsearch.resolving import Plan, check, spellings
 
 if TYPE_CHECKING:
-    from vecsearch.backends.base import BackendConfig
+    from vecsearch.configured import Configured
     from vecsearch.layers import Snapshot
 
 
@@ -53,8 +54,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def explain(snapshot: Snapshot) -> Explanation:
-    """Explain a snapshot. Nothing raises: what would is among the problems."""
+def explain(snapshot: Snapshot, models: Snapshot) -> Explanation:
+    """Explain what the layers say about backends and about models. Nothing raises: what would is among the problems."""
     path = snapshot.path.value
     default = snapshot.default
     rows = [
@@ -62,15 +63,18 @@ def explain(snapshot: Snapshot) -> Explanation:
         Row("config file", str(path) if path.exists() else f"{path} (none)", snapshot.path.layer),
         Row(default.key, default.value, default.layer),
     ]
-    problems = list(snapshot.problems)
+    problems = [*snapshot.problems, *models.problems]
     for name in sorted({*snapshot.profiles, default.value}):
         rows += _profile(snapshot, name, problems)
+    for name in sorted(models.profiles):
+        rows += _profile(models, name, problems)
     return Explanation(tuple(rows), tuple(dict.fromkeys(problems)), tuple(snapshot.ignored))
 
 
 def _profile(snapshot: Snapshot, name: str, problems: list[str]) -> list[Row]:
     model = _check(snapshot, name, problems)
     names = spellings(model) if model is not None else {}
+    shown = name if snapshot.family is BACKENDS else f"{snapshot.family.section}.{name}"
     rows: dict[str, Row] = {}
     for setting in (setting for layer in snapshot.profiles.get(name, ()) for setting in layer):
         field = names.get(setting.key)
@@ -78,18 +82,18 @@ def _profile(snapshot: Snapshot, name: str, problems: list[str]) -> list[Row]:
         if setting.value is not None and key not in rows:
             plain = field is None and key in {"type", "metric"}
             rows[key] = Row(
-                f"{name}.{key}", setting.value if plain else masked(model, field, setting.value), setting.layer
+                f"{shown}.{key}", setting.value if plain else masked(model, field, setting.value), setting.layer
             )
     for key, info in model.model_fields.items() if model is not None else ():
         if key not in rows:
             value = (
                 "(not set)" if info.is_required() else masked(model, key, info.get_default(call_default_factory=True))
             )
-            rows[key] = Row(f"{name}.{key}", value, "default")
+            rows[key] = Row(f"{shown}.{key}", value, "default")
     return [rows[key] for key in sorted(rows)]
 
 
-def _check(snapshot: Snapshot, name: str, problems: list[str]) -> type[BackendConfig] | None:
+def _check(snapshot: Snapshot, name: str, problems: list[str]) -> type[Configured] | None:
     """The model of a profile's settings, if it can be found; its problems are added."""
     try:
         plan = Plan.make(snapshot, name)

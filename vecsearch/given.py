@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecsearch import tables
+from vecsearch import embedding, tables
 from vecsearch.errors import ConfigError, InvalidInputError
-from vecsearch.progress import reporting
 
 if TYPE_CHECKING:
+    from vecsearch.embedding import OnFailed
     from vecsearch.types import Model
-
-_EMBED_ROWS = 256
 
 
 def refuse_misplaced(samples: Any, embeddings: Any, settings: Mapping[str, Any]) -> None:
@@ -37,49 +35,53 @@ def rows(
     metadata: Any,
     documents: Any,
     model: Model | None,
+    *,
+    dim: int | None,
+    on_failed: OnFailed,
     progress: Any,
-) -> tables.Chunk | None:
-    """The rows to write, ``None`` where there are none to write now."""
+) -> tuple[tables.Chunk | None, dict[str, str]]:
+    """The rows to write, ``None`` where there are none to write now, and the samples that could not be embedded."""
     if isinstance(samples, Mapping) and sample_ids is None:
         sample_ids, samples = list(samples), list(samples.values())
     elif tables.is_table(samples):
-        embeddings, sample_ids, label_ids, metadata, documents = (
-            tables.column(samples, value, name) if isinstance(value, str) else value
-            for name, value in (
-                ("embeddings", embeddings),
-                ("sample_ids", sample_ids),
-                ("label_ids", label_ids),
-                ("metadata", [metadata] if isinstance(metadata, str) else metadata),
-                ("documents", documents),
-            )
+        embeddings, sample_ids, label_ids, metadata, documents = _columns(
+            samples, embeddings, sample_ids, label_ids, metadata, documents
         )
-        if isinstance(metadata, (list, tuple)) and metadata and isinstance(metadata[0], str):
-            metadata = {name: tables.column(samples, name, "metadata") for name in metadata}
+        samples = documents  # what a model can embed of a table
     if embeddings is False:
-        return None
+        return None, {}
     if isinstance(embeddings, str):
         raise InvalidInputError(f"embeddings={embeddings!r} names a column; pass the table as samples")
     if embeddings is None:
-        embeddings, documents = _embedded(samples, documents, model, progress)
-    rows = len(embeddings)
+        if samples is None:
+            raise InvalidInputError(
+                "nothing to index: pass embeddings=, or samples (a table's documents=) with a model=, "
+                "or embeddings=False"
+            )
+        if model is None:
+            raise InvalidInputError("samples need a model= to embed them; or pass their vectors as embeddings=")
+        columns = (sample_ids, label_ids, metadata, documents)
+        return embedding.rows(model, samples, *columns, dim=dim, on_failed=on_failed, progress=progress)
     if sample_ids is None:
         if label_ids is not None:
             raise InvalidInputError("label_ids= needs sample_ids= beside it: the sample of each label")
-        sample_ids = [str(position) for position in range(rows)]
-    return tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
+        sample_ids = [str(position) for position in range(len(embeddings))]
+    return tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents), {}
 
 
-def _embedded(samples: Any, documents: Any, model: Model | None, progress: Any) -> tuple[Any, Any]:
-    if samples is None or tables.is_table(samples):
-        raise InvalidInputError("nothing to index: pass embeddings=, or samples with a model=, or embeddings=False")
-    if model is None:
-        raise InvalidInputError("samples need a model= to embed them; or pass their vectors as embeddings=")
-    items = list(samples)
-    vectors: list[Any] = []
-    with reporting(progress, "embedding", "samples") as report:
-        for start in range(0, len(items), _EMBED_ROWS):
-            vectors.append(model.embed(items[start : start + _EMBED_ROWS]))
-            report(start + len(vectors[-1]), len(items))
-    if documents is None and items and all(isinstance(item, str) for item in items):
-        documents = items
-    return (np.concatenate(vectors) if vectors else np.empty((0, model.dim or 0), np.float32)), documents
+def _columns(table: Any, embeddings: Any, sample_ids: Any, label_ids: Any, metadata: Any, documents: Any) -> list[Any]:
+    """The columns of a table that were named; what is no name stays as it is."""
+    found = [
+        tables.column(table, value, name) if isinstance(value, str) else value
+        for name, value in (
+            ("embeddings", embeddings),
+            ("sample_ids", sample_ids),
+            ("label_ids", label_ids),
+            ("documents", documents),
+        )
+    ]
+    if isinstance(metadata, str):
+        metadata = [metadata]
+    if isinstance(metadata, (list, tuple)) and metadata and isinstance(metadata[0], str):
+        metadata = {name: tables.column(table, name, "metadata") for name in metadata}
+    return [*found[:3], metadata, found[3]]

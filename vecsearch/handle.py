@@ -49,3 +49,9 @@ class Handle:
         if self.model is not None:
             return self.model.fingerprint()
         return dict(self.recorded_model) if self.recorded_model else None
+
+    @property
+    def model_hint(self) -> str:
+        """The name of the recorded model, for a message."""
+        name = (self.recorded_model or {}).get("name")
+        return f" ({name!r})" if name else ""

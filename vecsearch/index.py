@@ -5,14 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
-from vecsearch import checks, filters, ingest, rows, tables
+from vecsearch import checks, embedding, filters, ingest, rows, tables
 from vecsearch.calls import NOTHING
 from vecsearch.errors import InvalidInputError, UnsupportedError
 from vecsearch.handle import Handle
 from vecsearch.masking import public_config
-from vecsearch.models.base import same_model
+from vecsearch.models.given import same_model
 from vecsearch.results import html_table, object_array
 from vecsearch.scopes import Scope
 from vecsearch.types import Embeddings, IndexConfig, MetadataMode, OnExisting, OnMissing, Receipt
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vecsearch.calls import Engine
+    from vecsearch.embedding import OnFailed
     from vecsearch.filters import Filter
     from vecsearch.ingest import Draft
     from vecsearch.types import Model
@@ -58,6 +57,8 @@ class SimilarityIndex(View):
         """The field of the samples that holds the labels, as it was named at the creation."""
         self._on_change = on_change
         self._recorded_spec = engine.spec
+        self.failed_samples: dict[str, str] = {}
+        """The samples that this object skipped, as the model could not embed them: why, by id."""
 
     # ---- facts
 
@@ -90,7 +91,7 @@ class SimilarityIndex(View):
         return self.count()
 
     def get_model(self) -> Model | None:
-        """The embedding model that was passed, or ``None``."""
+        """The embedding model: the one that was passed, or the one that the run records by its name, or ``None``."""
         return self._handle.model
 
     @property
@@ -124,6 +125,9 @@ class SimilarityIndex(View):
         way raises ``IngestError`` with what is in and what remains; one that fails at once, the engine's error.
         """
         chunk = tables.Chunk(embeddings, sample_ids, label_ids, metadata, documents)
+        return self._add(chunk, on_existing=on_existing, wait=wait, progress=progress)
+
+    def _add(self, chunk: tables.Chunk, *, on_existing: OnExisting, wait: bool, progress: Any) -> Receipt:
         engine = self._engine
         records = ingest.checked(chunk, self._handle.draft, engine.spec, engine.capabilities)
         draft = self._handle.draft
@@ -140,33 +144,61 @@ class SimilarityIndex(View):
         documents: Sequence[str | None] | None = None,
         *,
         on_existing: OnExisting = "overwrite",
+        on_failed: OnFailed = "skip",
         wait: bool = True,
         progress: Any = None,
     ) -> Receipt:
-        """Embed ``samples`` with the index's model and write them; texts become their own documents."""
-        if documents is None and all(isinstance(sample, str) for sample in samples):
-            documents = list(samples)
-        return self.add_to_index(
-            self.compute_embeddings(samples, sample_ids).embeddings,
+        """Embed ``samples`` with the index's model and write them; texts become their own documents.
+
+        Samples that the model cannot embed are skipped, with a warning that names them and ``failed_samples``; with
+        ``on_failed="raise"`` the first is a ``ModelError``, and nothing is written.
+        """
+        chunk, failed = embedding.rows(
+            self._needed_model(),
+            samples,
             sample_ids,
             label_ids,
             metadata,
             documents,
-            on_existing=on_existing,
-            wait=wait,
+            dim=self.dim,
+            on_failed=on_failed,
             progress=progress,
         )
+        receipt = self._add(chunk, on_existing=on_existing, wait=wait, progress=progress)
+        self.failed_samples.update(failed)
+        return receipt
 
-    def compute_embeddings(self, samples: Sequence[Any], sample_ids: Iterable[Any] | None = None) -> Embeddings:
-        """Embeddings of ``samples`` by the index's model, without writing them; ids default to positions."""
+    def compute_embeddings(
+        self,
+        samples: Sequence[Any],
+        sample_ids: Iterable[Any] | None = None,
+        *,
+        on_failed: OnFailed = "raise",
+        progress: Any = None,
+    ) -> Embeddings:
+        """Embeddings of ``samples`` by the index's model, without writing them; ids default to positions.
+
+        A sample that the model cannot embed is a ``ModelError``; with ``on_failed="skip"`` it is left out, with a
+        warning.
+        """
+        chunk, _ = embedding.rows(
+            self._needed_model(),
+            samples,
+            sample_ids,
+            None,
+            None,
+            None,
+            dim=self.dim,
+            on_failed=on_failed,
+            progress=progress,
+        )
+        return Embeddings(chunk.embeddings, object_array(chunk.sample_ids), None)
+
+    def _needed_model(self) -> Model:
         model = self._handle.model
         if model is None:
-            raise UnsupportedError("embedding samples needs a model: load_run(key, model=…)")
-        samples = list(samples)
-        ids = [str(position) for position in range(len(samples))] if sample_ids is None else checks.ids(sample_ids)
-        checks.same_length(len(samples), len(ids), "sample_ids", "samples")
-        vectors = model.embed(samples) if samples else np.empty((0, self.dim or 0), dtype=np.float32)
-        return Embeddings(checks.embeddings(vectors, self.dim, "the model's embeddings"), object_array(ids), None)
+            raise UnsupportedError(f"embedding samples needs a model{self._handle.model_hint}: load_run(key, model=…)")
+        return model
 
     def ingest(
         self,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecsearch import checks
-from vecsearch.backends.base import Spec
+from vecsearch.backends.base import Backend, Spec
 from vecsearch.errors import ExistingIdsError, InvalidInputError
 from vecsearch.progress import reporting
 from vecsearch.types import OnExisting, Receipt, Records
-from vecsearch.uploads import Checkpoint, Piece, Upload, pieces
+from vecsearch.uploads import Checkpoint, Piece, Upload, first_batch, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,18 @@ class Draft:
     patches: bool | None = None
 
 
-def ensure_created(engine: Engine, draft: Draft, dim: int, *, patches: bool) -> None:
-    """Create the index in the engine with the first rows."""
+def ensure_created(engine: Engine, draft: Draft, records: Records) -> int:
+    """Create the index in the engine, where there is none, for these rows; how many of them are in it then."""
     with engine.write_lock:
-        if engine.spec is None and engine.describe() is None:
-            engine.create(Spec(dim, draft.metric, patches=patches if draft.patches is None else draft.patches))
+        if engine.spec is not None or records.vectors is None or engine.describe() is not None:
+            return 0
+        patches = records.sample_ids is not None if draft.patches is None else draft.patches
+        dim = records.vectors.shape[1]
+        spec = Spec(dim, draft.metric, patches=patches)
+        in_one_step = type(engine.backend).create_with is not Backend.create_with
+        first = first_batch(engine, records) if in_one_step else None
+        engine.create(spec, first)
+        return 0 if first is None else len(first)
 
 
 # ---- checks of what is to be written
@@ -119,10 +126,9 @@ def add(
     with engine.write_lock:
         if on_existing == "raise":
             refuse_existing(engine, records.ids)
-        _ensure(engine, draft, records)
         with reporting(progress, "writing") as report:
             upload = Upload(engine, report, len(records), None)
-            upload.run(pieces(engine, records, 0, upload, on_existing))
+            upload.run(_pieces(engine, draft, records, 0, upload, on_existing))
     if wait:
         engine.wait_until_visible(upload.visible_ids(), [])
     return Receipt(upload.written, upload.skipped, time.monotonic() - started)
@@ -169,10 +175,9 @@ def _stream_pieces(
         rows = len(records)
         seen.add(records.ids)
         if position + rows > done:
-            _ensure(engine, draft, records)
             offset = max(0, done - position)
             rest = records.take(slice(offset, None)) if offset else records
-            yield from pieces(engine, rest, position + offset, upload, on_existing)
+            yield from _pieces(engine, draft, rest, position + offset, upload, on_existing)
         position += rows
 
 
@@ -197,6 +202,13 @@ def _refuse_existing_in(engine: Engine, draft: Draft, source: Source) -> None:
         position += len(records)
 
 
-def _ensure(engine: Engine, draft: Draft, records: Records) -> None:
-    if engine.spec is None and records.vectors is not None:
-        ensure_created(engine, draft, records.vectors.shape[1], patches=records.sample_ids is not None)
+def _pieces(
+    engine: Engine, draft: Draft, records: Records, start: int, upload: Upload, on_existing: OnExisting
+) -> Iterator[Piece]:
+    """Records in pieces to upload; the first of a new index may be in already."""
+    made = ensure_created(engine, draft, records)
+    if made:
+        upload.account(Piece(records.take(slice(made)), start, start + made))
+        records = records.take(slice(made, None))
+    if len(records) or not made:
+        yield from pieces(engine, records, start + made, upload, on_existing)

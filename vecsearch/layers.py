@@ -1,7 +1,7 @@
 """Where settings come from: the file, the environment, and edits, read into one snapshot.
 
-Nothing is decided about a backend here: a value stays as it was written, with the layer it was written in, until its
-backend is opened.
+Nothing is decided about a backend or a model here: a value stays as it was written, with the layer it was written in,
+until it is opened.
 """
 
 from __future__ import annotations
@@ -11,19 +11,55 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vecsearch import registry
-from vecsearch.registry import nearest
+from vecsearch.catalogue import nearest
+
+if TYPE_CHECKING:
+    from vecsearch.catalogue import Catalogue
 
 PROFILE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-TOP_LEVEL = ("default_similarity_backend", "similarity_backends")
+TOP_LEVEL = ("default_similarity_backend", "similarity_backends", "models")
 ENV_HOME = "VECSEARCH_HOME"
 ENV_PATH = "VECSEARCH_CONFIG_PATH"
 ENV_DEFAULT = "VECSEARCH_DEFAULT_SIMILARITY_BACKEND"
-ENV_ALLOWED = "VECSEARCH_SIMILARITY_BACKENDS"
-ENV_PREFIX = "VECSEARCH_SIMILARITY_"
-_POLICED = (ENV_PREFIX, "VECSEARCH_DEFAULT_")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of thing that is configured by profiles: where its settings stand, and what its types are."""
+
+    section: str
+    """Of the file, and the name on ``vecsearch.config``."""
+    prefix: str
+    """Of the variables that set one thing."""
+    allowed: str
+    """The variable that names the profiles that may be used."""
+    catalogue: Catalogue[Any]
+    policed: tuple[str, ...]
+    """The beginnings of variables that must be known ones."""
+    takes_metric: bool = False
+
+    @property
+    def noun(self) -> str:
+        """What messages call its types."""
+        return self.catalogue.noun
+
+    def environment_name(self, profile: str, key: str) -> str:
+        """The variable that sets a key of a profile."""
+        return f"{self.prefix}{_env_form(profile)}_{key.upper()}"
+
+
+BACKENDS = Family(
+    "similarity_backends",
+    "VECSEARCH_SIMILARITY_",
+    "VECSEARCH_SIMILARITY_BACKENDS",
+    registry.BACKENDS,
+    ("VECSEARCH_SIMILARITY_", "VECSEARCH_DEFAULT_"),
+    takes_metric=True,
+)
+MODELS = Family("models", "VECSEARCH_MODEL_", "VECSEARCH_MODELS", registry.MODELS, ("VECSEARCH_MODEL",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +86,33 @@ class Edits:
     home: Path | None = None
     default_similarity_backend: str | None = None
     similarity_backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """All layers under the arguments, at one moment."""
+    """All layers under the arguments, at one moment, as they are about one family."""
 
+    family: Family
     environ: Mapping[str, str] = field(repr=False)
     home: Setting
     path: Setting
     default: Setting
+    """The profile that is used where none is named; for models there is none."""
     profiles: dict[str, list[Layer]] = field(default_factory=dict)
     """The layers of each profile that is named anywhere, strongest first."""
     allowed: tuple[str, ...] | None = None
-    """The names in ``VECSEARCH_SIMILARITY_BACKENDS``, if they exclude others."""
+    """The names in the family's variable, if they exclude others."""
     problems: list[str] = field(default_factory=list)
-    """What stops every backend."""
+    """What stops every profile."""
     profile_problems: dict[str, list[str]] = field(default_factory=dict)
     """What stops one profile."""
     ignored: list[str] = field(default_factory=list)
     """Sections of the file that are not ours."""
 
     def names(self) -> list[str]:
-        """All profiles and backends that can be named, sorted."""
-        return sorted({*self.profiles, *registry.names()})
+        """All profiles and types that can be named, sorted."""
+        return sorted({*self.profiles, *self.family.catalogue.names()})
 
     def given(self, name: str, key: str) -> Setting | None:
         """The strongest value of a key of a profile."""
@@ -81,16 +120,13 @@ class Snapshot:
         return next(found, None)
 
 
-def environment_name(profile: str, key: str) -> str:
-    """The variable that sets a key of a profile."""
-    return f"{ENV_PREFIX}{_env_form(profile)}_{key.upper()}"
-
-
 def _env_form(profile: str) -> str:
     return profile.upper().replace("-", "_")
 
 
-def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence[Edits]) -> Snapshot:
+def take_snapshot(
+    environ: Mapping[str, str], path: Path | None, edits: Sequence[Edits], family: Family = BACKENDS
+) -> Snapshot:
     """Read all layers, ``edits`` strongest first. Problems are kept, not raised: the caller knows what they stop."""
     home = _home(environ, edits)
     file = Setting("config file", home.value / "config.json", home.layer)
@@ -98,12 +134,12 @@ def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence
         file = Setting("config file", path, "argument")
     elif environ.get(ENV_PATH):
         file = Setting("config file", Path(environ[ENV_PATH]).expanduser(), f"environment {ENV_PATH}")
-    default = Setting("default_similarity_backend", registry.DEFAULT, "default")
-    snapshot = Snapshot(environ, home, file, default)
+    default = Setting("default_similarity_backend", registry.DEFAULT if family is BACKENDS else None, "default")
+    snapshot = Snapshot(family, environ, home, file, default)
 
     content = _read_file(snapshot, required=file.layer != home.layer)
     for edit in edits:
-        for name, values in edit.similarity_backends.items():
+        for name, values in getattr(edit, family.section).items():
             found = tuple(Setting(key, value, edit.layer) for key, value in values.items())
             snapshot.profiles.setdefault(name, []).append(found)
     from_file = _file_profiles(snapshot, content)
@@ -115,7 +151,8 @@ def take_snapshot(environ: Mapping[str, str], path: Path | None, edits: Sequence
         if not PROFILE_NAME.fullmatch(name):
             problem = f"{name!r} cannot name a profile: lower-case letters, digits, '_' and '-', a letter first"
             snapshot.profile_problems.setdefault(name, []).append(problem)
-    snapshot.default = _default(snapshot, edits, content)
+    if family is BACKENDS:
+        snapshot.default = _default(snapshot, edits, content)
     return snapshot
 
 
@@ -161,9 +198,10 @@ def _read_file(snapshot: Snapshot, *, required: bool) -> Mapping[str, Any]:
 
 def _file_profiles(snapshot: Snapshot, content: Mapping[str, Any]) -> dict[str, Layer]:
     path: Path = snapshot.path.value
-    entries = content.get("similarity_backends") or {}
+    section = snapshot.family.section
+    entries = content.get(section) or {}
     if not isinstance(entries, dict):
-        snapshot.problems.append(f"{path}: 'similarity_backends' must be an object of names and their settings")
+        snapshot.problems.append(f"{path}: {section!r} must be an object of names and their settings")
         return {}
     found: dict[str, Layer] = {}
     for name, values in entries.items():
@@ -182,29 +220,30 @@ def _file_profiles(snapshot: Snapshot, content: Mapping[str, Any]) -> dict[str, 
 
 
 def _environment_profiles(snapshot: Snapshot, named: set[str]) -> dict[str, Layer]:
-    """Give each ``VECSEARCH_SIMILARITY_…`` variable to the longest profile name that it starts with."""
+    """Give each variable with the family's prefix to the longest profile name that it starts with."""
+    family = snapshot.family
     # An empty variable is one that is not set: compose files and CI cannot say it otherwise.
-    ours = {key: value for key, value in snapshot.environ.items() if value and key.startswith(_POLICED)}
+    ours = {key: value for key, value in snapshot.environ.items() if value and key.startswith(family.policed)}
     ours.pop(ENV_DEFAULT, None)
-    listed = [name.strip() for name in ours.pop(ENV_ALLOWED, "").split(",") if name.strip()]
+    listed = [name.strip() for name in ours.pop(family.allowed, "").split(",") if name.strip()]
     found: dict[str, list[Setting]] = {name: [] for name in listed if name != "*"}
     if listed and "*" not in listed:
         snapshot.allowed = tuple(found)
     if not ours:
         return dict(found)
-    known = sorted({*named, *found, *registry.names()})
+    known = sorted({*named, *found, *family.catalogue.names()})
     for variable, value in sorted(ours.items()):
         matches = [
             name
             for name in known
-            if variable.startswith(f"{ENV_PREFIX}{_env_form(name)}_") and variable != environment_name(name, "")
+            if variable.startswith(family.environment_name(name, "")) and variable != family.environment_name(name, "")
         ]
         longest = max(map(len, matches), default=0)
         owners = [name for name in matches if len(name) == longest]
         if not owners:
-            snapshot.problems.append(f"unknown environment variable {variable}{_suggestion(variable, known)}")
+            snapshot.problems.append(f"unknown environment variable {variable}{_suggestion(family, variable, known)}")
         for name in owners:
-            key = variable.removeprefix(environment_name(name, "")).lower()
+            key = variable.removeprefix(family.environment_name(name, "")).lower()
             found.setdefault(name, []).append(Setting(key, value, f"environment {variable}", text=True))
             if len(owners) > 1:
                 problem = f"{variable} could mean any of the profiles {', '.join(owners)}: rename one"
@@ -212,15 +251,15 @@ def _environment_profiles(snapshot: Snapshot, named: set[str]) -> dict[str, Laye
     return dict(found)
 
 
-def _suggestion(variable: str, known: list[str]) -> str:
+def _suggestion(family: Family, variable: str, known: list[str]) -> str:
     """The nearest variable that would be valid: of ours, or with a known profile in place of the unknown one."""
-    candidates = [ENV_DEFAULT, ENV_ALLOWED]
-    parts = variable.removeprefix(ENV_PREFIX).split("_")
-    if variable.startswith(ENV_PREFIX) and len(parts) > 1:
+    candidates = [ENV_DEFAULT, family.allowed] if family is BACKENDS else [family.allowed]
+    parts = variable.removeprefix(family.prefix).split("_")
+    if variable.startswith(family.prefix) and len(parts) > 1:
         tails = ["_".join(parts[at:]) for at in range(1, len(parts))]
-        candidates += [environment_name(name, tail) for name in known for tail in tails]
+        candidates += [family.environment_name(name, tail) for name in known for tail in tails]
     close = nearest(variable, candidates, cutoff=0.8)
-    return close or f"; profiles are {', '.join(known)}, and {ENV_ALLOWED} can name others"
+    return close or f"; profiles are {', '.join(known)}, and {family.allowed} can name others"
 
 
 def _default(snapshot: Snapshot, edits: Sequence[Edits], content: Mapping[str, Any]) -> Setting:
@@ -238,4 +277,4 @@ def _default(snapshot: Snapshot, edits: Sequence[Edits], content: Mapping[str, A
     return snapshot.default
 
 
-__all__ = ("Edits", "Layer", "Setting", "Snapshot", "environment_name", "take_snapshot")
+__all__ = ("BACKENDS", "MODELS", "Edits", "Family", "Layer", "Setting", "Snapshot", "take_snapshot")

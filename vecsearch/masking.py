@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 if TYPE_CHECKING:
-    from vecsearch.backends.base import BackendConfig
+    from vecsearch.configured import Configured
 
 MASK = "***"
 _logger = logging.getLogger("vecsearch")
@@ -77,7 +77,7 @@ def without_userinfo(value: Any, replacement: str = "") -> Any:
     return value
 
 
-def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> Any:
+def masked(model: type[Configured] | None, field: str | None, value: Any) -> Any:
     """What may be shown of a value.
 
     Only what a model is known to hold openly is shown: a misspelt ``api_keey`` is a secret as well.
@@ -91,7 +91,7 @@ def masked(model: type[BackendConfig] | None, field: str | None, value: Any) -> 
     return without_userinfo(value, f"{MASK}@")
 
 
-def public_config(config: BackendConfig) -> dict[str, Any]:
+def public_config(config: Configured) -> dict[str, Any]:
     """The settings of a run record, ready for JSON: what was set, without secrets and without ``user:password@``."""
     shown = config.model_fields_set - config.secret_fields()
     settings = config.model_dump(mode="json", include=set(shown), exclude_none=True)
@@ -106,6 +106,15 @@ def secret_values(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from secret_values(part)
+
+
+def without_secrets(text: str, config: Configured) -> str:
+    """``text`` with every secret of the configuration masked."""
+    for name in config.secret_fields():
+        for secret in filter(None, secret_values(getattr(config, name))):
+            text = text.replace(secret, MASK)
+    stripped: str = without_userinfo(text, f"{MASK}@")
+    return stripped
 
 
 def world_readable(path: Path) -> bool:
@@ -140,6 +149,7 @@ __all__ = (
     "public_config",
     "secret_values",
     "warn_exposed",
+    "without_secrets",
     "without_userinfo",
     "world_readable",
 )

@@ -1,4 +1,4 @@
-"""From layers to one validated configuration of one backend."""
+"""From layers to one validated configuration of one backend, or of one model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, SecretStr, ValidationError
 
-from vecsearch import registry
-from vecsearch.backends.base import METRICS, Backend, BackendConfig, Metric
-from vecsearch.errors import ConfigError, UnknownBackendError
-from vecsearch.layers import ENV_ALLOWED, Layer, Setting, Snapshot, environment_name
+from vecsearch.backends.base import METRICS, Metric
+from vecsearch.catalogue import nearest
+from vecsearch.configured import Configured
+from vecsearch.errors import ConfigError
+from vecsearch.layers import BACKENDS, Layer, Setting, Snapshot
 from vecsearch.masking import dereference, is_reference, masked, warn_exposed
-from vecsearch.registry import nearest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from vecsearch.catalogue import Catalogue
 
 RECORD = "the run record"
 _KINDS = {"string_type": "text", "bytes_type": "bytes", "dict_type": "a table of names and values"}
@@ -30,15 +32,19 @@ _ELSEWHERE = {
 }
 
 
+T = TypeVar("T")
+C = TypeVar("C", bound=Configured)
+
+
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """A backend and its validated configuration, and the layer that each value came from."""
+class Resolved(Generic[T, C]):
+    """A backend, or a model's provider, its validated configuration, and the layer that each value came from."""
 
     profile: str
     backend: str
     """The type: the name in the registry."""
-    backend_class: type[Backend[Any]]
-    config: BackendConfig = field(repr=False)  # its URLs may hold passwords
+    backend_class: type[T]
+    config: C = field(repr=False)  # its URLs may hold passwords
     layers: Mapping[str, str]
     metric: Metric | None = None
     """The metric for new indexes, where a layer gives one (FiftyOne's files do)."""
@@ -51,24 +57,25 @@ class Resolved:
 
 def resolve(
     snapshot: Snapshot,
-    profile: str | BackendConfig | None,
+    profile: str | Configured | None,
     settings: Mapping[str, Any],
     *,
     recorded: Mapping[str, Any] | None = None,
     recorded_backend: str | None = None,
-) -> Resolved:
-    """One backend's configuration; see `vecsearch.settings.resolve`."""
+) -> Resolved[Any, Any]:
+    """The configuration of a profile of the snapshot's family; see `vecsearch.settings.resolve`."""
     if snapshot.problems:
         raise ConfigError("\n".join(snapshot.problems))
     first = [Setting(key, value, "argument") for key, value in settings.items()]
-    if isinstance(profile, BackendConfig):
+    if isinstance(profile, Configured):
         first = _from_object(profile, first)
-        profile = registry.name_of(type(profile))
+        profile = snapshot.family.catalogue.name_of(type(profile))
     if profile is not None and not isinstance(profile, str):
-        raise ConfigError(f"a backend is given by its name or its configuration object, not by {profile!r}")
+        noun = snapshot.family.noun
+        raise ConfigError(f"a {noun} is given by its name or its configuration object, not by {profile!r}")
     plan = Plan.make(snapshot, profile, recorded_backend)
     if plan.refusal():
-        raise UnknownBackendError(plan.refusal())
+        raise plan.catalogue.unknown(plan.refusal())
     plan.gather([first, *snapshot.profiles.get(plan.profile, ())], recorded)
     config, problems = plan.validate(plan.chosen)
     if plan.asked and config is not None:
@@ -90,7 +97,7 @@ def resolve(
     )
 
 
-def _from_object(config: BackendConfig, arguments: list[Setting]) -> list[Setting]:
+def _from_object(config: Configured, arguments: list[Setting]) -> list[Setting]:
     """What was set in a configuration object counts as arguments; the layers fill in what was not."""
     kind = type(config).__name__
     given = [setting.key for setting in arguments if setting.value is not None]
@@ -108,7 +115,7 @@ class Plan:
     snapshot: Snapshot
     profile: str
     backend: str
-    backend_class: type[Backend[Any]]
+    backend_class: Any
     chooser: str = ""
     """Who chose the backend, where the caller did not."""
     chosen: dict[str, Setting] = field(default_factory=dict)
@@ -118,18 +125,26 @@ class Plan:
     problems: list[str] = field(default_factory=list)
 
     @property
-    def model(self) -> type[BackendConfig]:
-        """The model of the backend's settings."""
-        return self.backend_class.Config
+    def model(self) -> type[Configured]:
+        """The model of the settings."""
+        config: type[Configured] = self.backend_class.Config
+        return config
+
+    @property
+    def catalogue(self) -> Catalogue[Any]:
+        """The types of the family."""
+        return self.snapshot.family.catalogue
 
     @property
     def label(self) -> str:
         """How messages call it."""
-        return f"the {self.backend} backend" if self.profile == self.backend else f"{self.profile!r} ({self.backend})"
+        noun = self.snapshot.family.noun
+        return f"the {self.backend} {noun}" if self.profile == self.backend else f"{self.profile!r} ({self.backend})"
 
     @classmethod
     def make(cls, snapshot: Snapshot, profile: str | None, recorded_backend: str | None = None) -> Plan:
-        """Find the backend of a profile. Raises `UnknownBackendError`, or what importing it raises."""
+        """Find the type of a profile. Raises the family's error for an unknown name, or what importing it raises."""
+        family, catalogue = snapshot.family, snapshot.family.catalogue
         chooser = ""
         if profile is None:
             profile = snapshot.default.value
@@ -137,26 +152,27 @@ class Plan:
             chooser = f" ({profile!r} came from {layer})" if layer != "default" else f" ({profile!r} is the default)"
         given = snapshot.given(profile, "type")
         backend = profile if given is None else given.value
-        known = registry.names()
+        known = catalogue.names()
         if given is None and profile not in known:
             if recorded_backend is None:
                 if profile in snapshot.profiles:
-                    message = f"the profile {profile!r} needs a 'type', since no backend has that name"
+                    message = f"the profile {profile!r} needs a 'type', since no {family.noun} has that name"
                 else:
-                    message = f"no backend or profile {profile!r}{nearest(profile, snapshot.names())}"
-                raise UnknownBackendError(f"{message} (known: {', '.join(snapshot.names())}){chooser}")
+                    message = f"no {family.noun} or profile {profile!r}{nearest(profile, snapshot.names())}"
+                raise catalogue.unknown(f"{message} (known: {', '.join(snapshot.names())}){chooser}")
             profile = backend = recorded_backend
         if not isinstance(backend, str) or backend not in known:
             layer = RECORD if given is None else given.layer
             close = nearest(str(backend), known)
-            message = f"the profile {profile!r} has the type {backend!r} ({layer}), which is no backend{close}"
-            raise UnknownBackendError(f"{message} (known: {', '.join(known)}){chooser}")
+            message = f"the profile {profile!r} has the type {backend!r} ({layer}), which is no {family.noun}{close}"
+            raise catalogue.unknown(f"{message} (known: {', '.join(known)}){chooser}")
         if recorded_backend is not None and backend != recorded_backend:
+            otherwise = ", or copy it with copy_index" if family is BACKENDS else ""
             raise ConfigError(
-                f"the run was made with the {recorded_backend} backend, but {profile!r} is of {backend}: open it with a"
-                f" profile of {recorded_backend}, or copy it with copy_index"
+                f"the run was made with the {recorded_backend} {family.noun}, but {profile!r} is of {backend}: open it"
+                f" with a profile of {recorded_backend}{otherwise}"
             )
-        plan = cls(snapshot, profile, backend, registry.backend_class(backend), chooser)
+        plan = cls(snapshot, profile, backend, catalogue.load(backend), chooser)
         plan.problems += snapshot.profile_problems.get(profile, [])
         return plan
 
@@ -165,7 +181,8 @@ class Plan:
         allowed = self.snapshot.allowed
         if allowed is None or self.profile in allowed:
             return ""
-        return f"{self.profile!r} is not among {ENV_ALLOWED}={','.join(allowed)}; '*' there allows all{self.chooser}"
+        variable = self.snapshot.family.allowed
+        return f"{self.profile!r} is not among {variable}={','.join(allowed)}; '*' there allows all{self.chooser}"
 
     def gather(self, layers: Iterable[Layer], recorded: Mapping[str, Any] | None = None) -> None:
         """Choose, for each field, the strongest layer that gives it, and check every name in every layer."""
@@ -185,7 +202,8 @@ class Plan:
         names = spellings(self.model)
         found: dict[str, Setting] = {}
         for setting in layer:
-            if setting.key == "metric" and "metric" not in names and setting.layer != "argument":
+            takes_metric = self.snapshot.family.takes_metric and "metric" not in names
+            if setting.key == "metric" and takes_metric and setting.layer != "argument":
                 self._take_metric(setting)
                 continue
             if setting.key == "type" and setting.layer != "argument":
@@ -213,13 +231,11 @@ class Plan:
 
     def _unknown(self, setting: Setting, names: Mapping[str, str]) -> str:
         message = f"{self.label} has no setting {setting.key!r} ({setting.layer})"
-        if setting.key in _ELSEWHERE:
+        if setting.key in _ELSEWHERE and self.snapshot.family is BACKENDS:
             return f"{message}; {_ELSEWHERE[setting.key]}"
         return message + (nearest(setting.key, names) or f"; it has {', '.join(sorted(names))}")
 
-    def validate(
-        self, chosen: Mapping[str, Setting], *, complete: bool = True
-    ) -> tuple[BackendConfig | None, list[str]]:
+    def validate(self, chosen: Mapping[str, Setting], *, complete: bool = True) -> tuple[Configured | None, list[str]]:
         """The model of these values, or what is wrong with them; ``complete=False`` overlooks what is only missing.
 
         Nothing is raised from pydantic's error: as a context it would carry the values along.
@@ -253,7 +269,7 @@ class Plan:
                 try:
                     value = dereference(value, self.snapshot.environ)
                 except LookupError as error:
-                    variable = environment_name(self.profile, name)
+                    variable = self.snapshot.family.environment_name(self.profile, name)
                     problems.append(f"{self.where(setting)} {error.args[0]}; set it, or {variable}")
                     continue
             data[name] = value
@@ -269,7 +285,7 @@ class Plan:
         if name is None:  # of the whole model
             return f"{self.label}: {message}"
         if error["type"] == "missing":
-            variable = environment_name(self.profile, name)
+            variable = self.snapshot.family.environment_name(self.profile, name)
             return (
                 f"{self.label} needs {name!r}: give it as an argument, as {variable}, or in {self.snapshot.path.value}"
             )
@@ -279,15 +295,17 @@ class Plan:
         shown = masked(self.model, name, setting.value)
         return f"{self.where(setting)}: {message[:1].lower()}{message[1:]}, not {shown!r}"
 
-    def contradictions(self, config: BackendConfig) -> list[str]:
+    def contradictions(self, config: Configured) -> list[str]:
         """The arguments that differ from what the record says about which index is meant."""
         other, problems = self.validate({**self.chosen, **self.asked})
+        backends = self.snapshot.family is BACKENDS
+        otherwise = "connect(…) to the other index" if backends else "make another index with the other model"
         for name, setting in self.asked.items():
             if other is not None and getattr(other, name) != getattr(config, name):
                 mine, theirs = (masked(self.model, name, getattr(c, name)) for c in (config, other))
                 problems.append(
                     f"the run record says {name}={mine!r}, the argument {setting.key}={theirs!r}: leave it out,"
-                    " or connect(…) to the other index"
+                    f" or {otherwise}"
                 )
         return problems
 
@@ -314,7 +332,7 @@ class Plan:
                 warn_exposed(settings[0].path, ", ".join(setting.key for setting in settings))
 
 
-def spellings(model: type[BackendConfig]) -> dict[str, str]:
+def spellings(model: type[Configured]) -> dict[str, str]:
     """Every spelling of every setting -> its field: the field's own name and its aliases."""
     found: dict[str, str] = {}
     for name, info in model.model_fields.items():

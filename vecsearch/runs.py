@@ -19,9 +19,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 
 from vecsearch import settings
 from vecsearch.backends.base import Metric  # noqa: TC001  pydantic reads it
+from vecsearch.catalogue import nearest
 from vecsearch.errors import CorruptRunError, InvalidInputError, RunError, RunExistsError, RunNotFoundError
 from vecsearch.files import atomic_write, fsync_directory, locked, storage_errors
-from vecsearch.registry import nearest
 from vecsearch.types import IndexConfig
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ def _version() -> str:
         return version("vecsearch")
     except PackageNotFoundError:  # a source tree that was never installed
         return "unknown"
+
+
+class ModelSource(BaseModel):
+    """From which provider a model comes, and its public settings: what `load_run` makes it from again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: str
+    """The name that chose the model: a profile, or the provider itself."""
+    provider: str
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class RunInfo(BaseModel):
@@ -64,6 +75,8 @@ class RunInfo(BaseModel):
     patches_field: str | None = None
     model: dict[str, JsonValue] | None = None
     """The model's ``name`` and fingerprint."""
+    model_source: ModelSource | None = None
+    """Of a model that was chosen by its name."""
     supports_prompts: bool = False
 
     @property
@@ -94,10 +107,16 @@ def reserve(info: RunInfo, *, home: Path | None = None) -> None:
     check_key(info.key)
     base = _home(home)
     with _exclusive(base):
-        taken = _taken(base, info.key)
-        if taken is not None:
-            raise RunExistsError(_exists(base, info.key, taken))
+        check_free(info.key, home=base)
         _write(base, info)
+
+
+def check_free(key: str, *, home: Path | None = None) -> None:
+    """Raise `RunExistsError` as `reserve` would, and take nothing: before work that would be lost."""
+    base = _home(home)
+    taken = _taken(base, key)
+    if taken is not None:
+        raise RunExistsError(_exists(base, key, taken))
 
 
 def update(info: RunInfo, *, home: Path | None = None) -> None:
@@ -322,7 +341,9 @@ def _with_path(recorded: dict[str, JsonValue], change: Callable[[str], str]) -> 
 
 
 __all__ = (
+    "ModelSource",
     "RunInfo",
+    "check_free",
     "check_key",
     "corrupt_runs",
     "data_path",

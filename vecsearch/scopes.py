@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vecsearch.calls import METADATA
+from vecsearch.calls import METADATA, batches
 from vecsearch.codec import SAMPLE
 from vecsearch.errors import UnsupportedError
 from vecsearch.filters import And, Constant, Filter, normal_form, predicate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vecsearch.backends.base import Part, Where
     from vecsearch.calls import Engine
@@ -57,7 +57,11 @@ def chunks(engine: Engine, scope: Scope) -> Iterator[Where | None]:
 
 
 def scan(engine: Engine, scope: Scope, parts: frozenset[Part], batch_rows: int | None = None) -> Iterator[Records]:
-    """Every row of the scope once. Where the engine cannot select, all rows are read and the scope is applied here."""
+    """Every row of the scope once.
+
+    Where the engine cannot select in a scan, rows that are named are read by their ids, and of all other scopes all
+    rows are read; the scope is applied here.
+    """
     if engine.spec is None or scope.is_empty:
         return
     if engine.lacks(scope.ids, scope.filter, "scan") is None:
@@ -65,10 +69,18 @@ def scan(engine: Engine, scope: Scope, parts: frozenset[Part], batch_rows: int |
             yield from engine.scan(parts, where, batch_rows)
         return
     chosen = _selector(scope)
-    for batch in engine.scan(parts | METADATA, None, batch_rows):
+    read = parts if scope.filter is None else parts | METADATA
+    found = engine.scan(read, None, batch_rows) if scope.ids is None else _named(engine, scope.ids, read, batch_rows)
+    for batch in found:
         positions = chosen(batch)
         if positions:
             yield batch.take(positions)
+
+
+def _named(engine: Engine, ids: Sequence[str], parts: frozenset[Part], batch_rows: int | None) -> Iterator[Records]:
+    """The rows of these ids that there are."""
+    for batch in batches(ids, min(batch_rows or engine.batch_rows, engine.batch_rows)):
+        yield engine.fetched(batch, parts)
 
 
 def _selector(scope: Scope) -> Callable[[Records], list[int]]:

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from vecsearch.catalogue import nearest
 from vecsearch.errors import ConfigError, UnknownBackendError, UnknownSettingError, VecsearchError
-from vecsearch.layers import Edits, Snapshot, take_snapshot
+from vecsearch.layers import BACKENDS, MODELS, Edits, Family, Snapshot, take_snapshot
 from vecsearch.masking import MASK, masked, public_config
-from vecsearch.registry import nearest
 from vecsearch.resolving import Plan, Resolved, spellings
 from vecsearch.resolving import resolve as _resolve
 
 if TYPE_CHECKING:
-    from vecsearch.backends.base import BackendConfig
+    from vecsearch.backends.base import Backend, BackendConfig
     from vecsearch.explain import Explanation
+    from vecsearch.models.base import EmbeddingModel, ModelConfig
 
-_EDITABLE = ("default_similarity_backend", "home", "similarity_backends")
+_EDITABLE = ("default_similarity_backend", "home", "models", "similarity_backends")
 _READABLE = (*_EDITABLE, "config_path", "runs_path")
 # At module level, as context variables are never collected: each entry names the settings object that it belongs to.
 _overrides: ContextVar[tuple[tuple[int, Edits], ...]] = ContextVar("vecsearch_overrides", default=())
@@ -45,8 +46,9 @@ class _UnknownProfileError(UnknownBackendError, KeyError):
 class Settings:
     """The settings of this process; ``vecsearch.config`` is the one that everything uses.
 
-    Attributes: ``default_similarity_backend``, ``similarity_backends`` and ``home`` can be edited; ``config_path`` and
-    ``runs_path`` only read. Reading gives the value that wins, whichever layer it is in. Edits hold for the process::
+    Attributes: ``default_similarity_backend``, ``similarity_backends``, ``models`` and ``home`` can be edited;
+    ``config_path`` and ``runs_path`` only read. Reading gives the value that wins, whichever layer it is in. Edits hold
+    for the process::
 
         vecsearch.config.default_similarity_backend = "milvus"
         vecsearch.config.similarity_backends["milvus"]["uri"] = "http://localhost:19530"
@@ -87,7 +89,12 @@ class Settings:
     @property
     def similarity_backends(self) -> Profiles:
         """The settings of each backend and profile: a live mapping of mappings, which can be edited."""
-        return Profiles(self)
+        return Profiles(self, BACKENDS)
+
+    @property
+    def models(self) -> Profiles:
+        """The settings of each model provider and profile of a model, likewise."""
+        return Profiles(self, MODELS)
 
     @property
     def home(self) -> Path:
@@ -104,15 +111,15 @@ class Settings:
         """The directory of the run records."""
         return self.home / "runs"
 
-    def snapshot(self) -> Snapshot:
-        """All layers, read now."""
+    def snapshot(self, family: Family = BACKENDS) -> Snapshot:
+        """All layers, read now, as they are about backends or about models."""
         mine = [edits for owner, edits in reversed(_overrides.get()) if owner == id(self)]
         environ = os.environ if self._environ is None else self._environ
-        return take_snapshot(environ, self._path, [*mine, self._edits])
+        return take_snapshot(environ, self._path, [*mine, self._edits], family)
 
     @contextmanager
     def override(self, **settings: Any) -> Iterator[Settings]:
-        """Lay ``default_similarity_backend``, ``similarity_backends`` or ``home`` over all layers within the block.
+        """Lay some of what can be edited over all layers, within the block.
 
         It holds for this thread, or this asyncio task and those that it starts; other threads, a pool's included, do
         not see it. Arguments still win. Blocks nest.
@@ -133,7 +140,7 @@ class Settings:
         """Every setting, masked where secret, with the layer it comes from; and every problem."""
         from vecsearch.explain import explain
 
-        return explain(self.snapshot())
+        return explain(self.snapshot(), self.snapshot(MODELS))
 
     def resolve(
         self,
@@ -142,49 +149,68 @@ class Settings:
         *,
         recorded: Mapping[str, Any] | None = None,
         recorded_backend: str | None = None,
-    ) -> Resolved:
+    ) -> Resolved[Backend[Any], BackendConfig]:
         """The backend and the validated configuration that the layers give; see `resolve`."""
         return _resolve(self.snapshot(), profile, settings, recorded=recorded, recorded_backend=recorded_backend)
 
-    def _edit(self, profile: str, values: Mapping[str, Any] | None) -> None:
-        """Replace what was edited of one profile, or forget it."""
-        with self._lock:
-            others = {key: value for key, value in self._edits.similarity_backends.items() if key != profile}
-            if values is not None:
-                others |= _checked_profiles({profile: values})
-            self.__dict__["_edits"] = replace(self._edits, similarity_backends=others)
+    def resolve_model(
+        self,
+        profile: str,
+        settings: Mapping[str, Any],
+        *,
+        recorded: Mapping[str, Any] | None = None,
+        recorded_provider: str | None = None,
+    ) -> Resolved[EmbeddingModel[Any], ModelConfig]:
+        """The provider of a model and the validated configuration that the layers give; as for a backend."""
+        snapshot = self.snapshot(MODELS)
+        return _resolve(snapshot, profile, settings, recorded=recorded, recorded_backend=recorded_provider)
 
-    def _edited(self, profile: str) -> Mapping[str, Any]:
-        return self._edits.similarity_backends.get(profile, {})
+    def _edit(self, family: Family, profile: str, values: Mapping[str, Any] | None) -> None:
+        """Replace what was edited of one profile, or forget it."""
+        section = family.section
+        with self._lock:
+            others = {key: value for key, value in getattr(self._edits, section).items() if key != profile}
+            if values is not None:
+                others |= _checked_profiles(section, {profile: values})
+            changed: dict[str, Any] = {section: others}
+            self.__dict__["_edits"] = replace(self._edits, **changed)
+
+    def _edited(self, family: Family, profile: str) -> Mapping[str, Any]:
+        edited: Mapping[str, Any] = getattr(self._edits, family.section).get(profile, {})
+        return edited
 
 
 class Profiles(MutableMapping[str, MutableMapping[str, Any]]):
-    """``config.similarity_backends``: every known name, and a live mapping of its settings."""
+    """``config.similarity_backends`` or ``config.models``: every known name, and a live mapping of its settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, family: Family) -> None:
         self._settings = settings
+        self._family = family
+
+    def _names(self) -> list[str]:
+        return self._settings.snapshot(self._family).names()
 
     def __getitem__(self, name: str) -> Profile:
-        known = self._settings.snapshot().names()
+        known = self._names()
         if name not in known:
-            hint = f"; a new profile is similarity_backends[{name!r}] = {{'type': …}}"
-            raise _UnknownProfileError(f"no backend or profile {name!r}{nearest(str(name), known)}{hint}")
-        return Profile(self._settings, name)
+            hint = f"; a new profile is {self._family.section}[{name!r}] = {{'type': …}}"
+            raise _UnknownProfileError(f"no {self._family.noun} or profile {name!r}{nearest(str(name), known)}{hint}")
+        return Profile(self._settings, self._family, name)
 
     def __setitem__(self, name: str, values: Mapping[str, Any]) -> None:
-        self._settings._edit(name, values)  # noqa: SLF001  one room
+        self._settings._edit(self._family, name, values)  # noqa: SLF001  one room
 
     def __delitem__(self, name: str) -> None:
         """Forget what was edited; the other layers stay."""
-        if not self._settings._edited(name):  # noqa: SLF001  one room
+        if not self._settings._edited(self._family, name):  # noqa: SLF001  one room
             raise _UnknownProfileError(f"nothing was edited of {name!r}; other layers are edited where they are")
-        self._settings._edit(name, None)  # noqa: SLF001  one room
+        self._settings._edit(self._family, name, None)  # noqa: SLF001  one room
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._settings.snapshot().names())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._settings.snapshot().names())
+        return len(self._names())
 
     def __repr__(self) -> str:
         return f"<settings of {', '.join(self)}>"
@@ -196,13 +222,14 @@ class Profile(MutableMapping[str, Any]):
     Secrets are read as ``SecretStr``.
     """
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, family: Family, name: str) -> None:
         self._settings = settings
+        self._family = family
         self._name = name
 
     def _shown(self) -> Iterator[tuple[str, Any, Any]]:
         """The key of each setting, its value, and what may be shown of it."""
-        snapshot = self._settings.snapshot()
+        snapshot = self._settings.snapshot(self._family)
         try:
             model = Plan.make(snapshot, self._name).model
         except (VecsearchError, ImportError):  # unknown, or its client is missing: then everything counts as secret
@@ -224,14 +251,15 @@ class Profile(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         with self._settings._lock:  # noqa: SLF001  one room
-            self._settings._edit(self._name, {**self._settings._edited(self._name), key: value})  # noqa: SLF001
+            edited = dict(self._settings._edited(self._family, self._name))  # noqa: SLF001
+            self._settings._edit(self._family, self._name, {**edited, key: value})  # noqa: SLF001
 
     def __delitem__(self, key: str) -> None:
         """Forget an edit; the other layers stay."""
         with self._settings._lock:  # noqa: SLF001  one room
-            edited = dict(self._settings._edited(self._name))  # noqa: SLF001
+            edited = dict(self._settings._edited(self._family, self._name))  # noqa: SLF001
             del edited[key]
-            self._settings._edit(self._name, edited)  # noqa: SLF001
+            self._settings._edit(self._family, self._name, edited)  # noqa: SLF001
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read())
@@ -267,8 +295,8 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
             )
         if name not in _EDITABLE:
             raise _unknown(name, _EDITABLE)
-        if name == "similarity_backends":
-            checked[name] = _checked_profiles(value or {})
+        if name in (BACKENDS.section, MODELS.section):
+            checked[name] = _checked_profiles(name, value or {})
         elif value is None:
             checked[name] = None
         elif name == "home" and isinstance(value, str | os.PathLike):
@@ -280,9 +308,9 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _checked_profiles(profiles: Any) -> dict[str, dict[str, Any]]:
+def _checked_profiles(section: str, profiles: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(profiles, Mapping):
-        raise ConfigError("'similarity_backends' must be a mapping of names and their settings")
+        raise ConfigError(f"{section!r} must be a mapping of names and their settings")
     for name, values in profiles.items():
         if not isinstance(values, Mapping):
             raise ConfigError(f"the settings of {name!r} must be a mapping, such as {{'url': '…'}}")
@@ -298,7 +326,7 @@ def resolve(
     *,
     recorded: Mapping[str, Any] | None = None,
     recorded_backend: str | None = None,
-) -> Resolved:
+) -> Resolved[Backend[Any], BackendConfig]:
     """The backend and the validated configuration that all layers of `config` give.
 
     ``profile`` is a backend, a profile, or the backend's configuration object, which then takes the place of

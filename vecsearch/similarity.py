@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from vecsearch import checks, given, ingest, naming, registry, runs
+from vecsearch import checks, given, ingest, model_names, naming, registry, runs
 from vecsearch import settings as layers
 from vecsearch.backends.base import METRICS, BackendConfig, Metric, Spec
 from vecsearch.calls import Engine
@@ -19,18 +19,18 @@ from vecsearch.errors import (
 )
 from vecsearch.index import SimilarityIndex
 from vecsearch.ingest import Draft
-from vecsearch.models.base import as_model
 from vecsearch.types import IfExists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vecsearch.backends.base import Backend
+    from vecsearch.embedding import OnFailed
     from vecsearch.resolving import Resolved
     from vecsearch.runs import RunInfo
     from vecsearch.types import Model
 
 logger = logging.getLogger("vecsearch")
-_EMBED_ROWS = 256
 
 
 def compute_similarity(
@@ -43,11 +43,13 @@ def compute_similarity(
     documents: Any = None,
     key: str | None = None,
     model: Any = None,
+    model_settings: Mapping[str, Any] | None = None,
     metric: Metric | None = None,
     dim: int | None = None,
     backend: str | BackendConfig | None = None,
     patches_field: str | None = None,
     if_exists: IfExists = "raise",
+    on_failed: OnFailed = "skip",
     progress: Any = None,
     **settings: Any,
 ) -> SimilarityIndex:
@@ -56,8 +58,12 @@ def compute_similarity(
     Vectors come as ``embeddings``, float32 (n, dim) or what converts to it, or from ``model``, which embeds
     ``samples``: a list of items, ``{id: item}``, or texts, which become their own documents. ``samples`` may be a table
     (pandas, polars, pyarrow); then ``embeddings``, ``sample_ids``, ``label_ids``, ``documents`` and ``metadata`` name
-    its columns. ``embeddings=False`` creates an empty index. Without ``sample_ids``, rows are called ``"0"``, ``"1"``
-    and so on.
+    its columns; with a ``model`` and no ``embeddings`` its documents are embedded. ``embeddings=False`` creates an
+    empty index. Without ``sample_ids``, rows are called ``"0"``, ``"1"`` and so on.
+
+    ``model`` is a name (``"openai:text-embedding-3-small"``, or a profile; see ``load_model``) with ``model_settings``,
+    or an object with ``.encode``, or a callable. Samples that it cannot embed are skipped with a warning that names
+    them, and stand in ``index.failed_samples``; with ``on_failed="raise"`` the first is an error.
 
     ``key`` names the run that records the index for ``load_run``; with a key everything is saved before this returns.
     Without one, the index of the embedded default lives in memory. ``if_exists`` says what is done where the key is
@@ -77,13 +83,16 @@ def compute_similarity(
         checks.choice(metric, Metric, "metric")
     if dim is not None:
         dim = checks.positive(dim, "dim")
-    the_model = as_model(model)
+    the_model = model_names.chosen(model, model_settings)
     resolved = layers.resolve(backend, settings)
     taken = key is not None and if_exists != "raise" and _has_run(key)
     if taken and key is not None and if_exists == "load":
-        return _loaded(key, metric=metric, dim=dim, model=model, backend=backend, settings=settings)
+        return _loaded(key, metric=metric, dim=dim, model=the_model, backend=backend, settings=settings)
     metric = metric or resolved.metric or "cosine"
-    chunk = given.rows(samples, embeddings, sample_ids, label_ids, metadata, documents, the_model, progress)
+    if the_model is not None and embeddings is None:
+        _ready(resolved, key, taken=taken)
+    columns = (samples, embeddings, sample_ids, label_ids, metadata, documents)
+    chunk, failed = given.rows(*columns, the_model, dim=dim, on_failed=on_failed, progress=progress)
     patches = patches_field is not None or (chunk is not None and chunk.label_ids is not None)
     draft = Draft(metric, dim, patches or None)
     # All that can be refused is refused before anything that exists is touched.
@@ -98,6 +107,7 @@ def compute_similarity(
         attach = embeddings is False and config.index_name is not None
         ours = not _created(engine, draft, attach=attach, if_exists=if_exists)
         index = _index(engine, draft, the_model, info, patches_field)
+        index.failed_samples.update(failed)
         if records is not None:
             ingest.add(engine, draft, records, on_existing="overwrite", progress=progress, wait=True)
         if key is not None:
@@ -113,13 +123,15 @@ def load_run(
     *,
     backend: str | BackendConfig | None = None,
     model: Any = None,
+    model_settings: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> SimilarityIndex:
     """Open the index of a run, in this process or another; credentials come from the layers of the configuration.
 
     The record says which index is meant, and a setting that says otherwise is refused; connection settings come from
-    the layers. ``backend`` names another profile of the same type. ``model`` gives text queries; it must be the one
-    that is recorded.
+    the layers. ``backend`` names another profile of the same type. A model that was chosen by its name is made again
+    when a text query first needs it, and ``model_settings`` (an API key, say) are laid over its record; any other is
+    passed as ``model``, and must be the one that is recorded.
 
     Raises ``RunNotFoundError`` (with the keys there are), ``CorruptRunError``, ``IndexNotFoundError``, ``ConfigError``.
     """
@@ -131,11 +143,13 @@ def load_run(
     resolved = layers.resolve(
         info.profile if backend is None else backend, settings, recorded=info.settings, recorded_backend=info.backend
     )
+    by_name = model is None
+    the_model = model_names.recorded(info, model_settings) if by_name else model_names.chosen(model, model_settings)
     engine = _opened(resolved, resolved.config)
     try:
         _agreeing(engine, info)
         draft = Draft(info.metric, info.dim, info.patches or None)
-        return _index(engine, draft, as_model(model), info, info.patches_field)
+        return _index(engine, draft, the_model, info, info.patches_field)
     except BaseException:
         engine.close()
         raise
@@ -147,12 +161,15 @@ def connect(
     backend: str | BackendConfig | None = None,
     key: str | None = None,
     model: Any = None,
+    model_settings: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> SimilarityIndex:
     """Attach to an index that exists in the engine; never creates. Metric and width are read from the engine.
 
-    With ``key`` the index is recorded as a run. Raises ``IndexNotFoundError`` where the engine holds none of that name.
+    With ``key`` the index is recorded as a run. ``model`` gives text queries. Raises ``IndexNotFoundError`` where the
+    engine holds none of that name.
     """
+    the_model = model_names.chosen(model, model_settings)
     resolved = layers.resolve(backend, {**settings, "index_name": index_name})
     config = resolved.config
     if config.wants_path:
@@ -160,7 +177,6 @@ def connect(
     engine = _opened(resolved, config)
     try:
         draft = _found(engine, index_name)
-        the_model = as_model(model)
         info = _reserved(key, resolved, config, draft, the_model, None) if key is not None else None
         index = _index(engine, draft, the_model, info, None)
         if info is not None:
@@ -194,10 +210,22 @@ def delete_run(key: str, *, cleanup: bool = False) -> None:
     runs.delete_record(key, only=info)
 
 
-def _opened(resolved: Resolved, config: BackendConfig) -> Engine:
+def _opened(resolved: Resolved[Backend[Any], BackendConfig], config: BackendConfig) -> Engine:
     naming.check(config.index_name, resolved.backend_class.capabilities.index_names, resolved.backend)
     with registry.importing(resolved.backend):
         return Engine(resolved.backend_class(config))
+
+
+def _ready(resolved: Resolved[Backend[Any], BackendConfig], key: str | None, *, taken: bool) -> None:
+    """Refuse a key that is taken and an engine that does not answer before hours of embedding, not after them."""
+    if key is not None and not taken:
+        runs.check_free(key)
+    if not resolved.backend_class.capabilities.local:
+        engine = _opened(resolved, _placed(resolved, key))
+        try:
+            engine.describe()
+        finally:
+            engine.close()
 
 
 def _agreeing(engine: Engine, info: RunInfo) -> None:
@@ -246,7 +274,7 @@ def _loaded(
     return index
 
 
-def _placed(resolved: Resolved, key: str | None) -> BackendConfig:
+def _placed(resolved: Resolved[Backend[Any], BackendConfig], key: str | None) -> BackendConfig:
     """The configuration with a place for the data: a folder of its own, or a name that nobody else has."""
     config = resolved.config
     update: dict[str, Any] = {}
@@ -258,7 +286,12 @@ def _placed(resolved: Resolved, key: str | None) -> BackendConfig:
 
 
 def _reserved(
-    key: str, resolved: Resolved, config: BackendConfig, draft: Draft, model: Model | None, patches_field: str | None
+    key: str,
+    resolved: Resolved[Backend[Any], BackendConfig],
+    config: BackendConfig,
+    draft: Draft,
+    model: Model | None,
+    patches_field: str | None,
 ) -> RunInfo:
     info = runs.RunInfo(
         key=key,
@@ -270,6 +303,7 @@ def _reserved(
         patches=bool(draft.patches),
         patches_field=patches_field,
         model=model.fingerprint() if model else None,
+        model_source=model_names.source(model),
         supports_prompts=bool(model and model.supports_prompts),
     )
     runs.reserve(info)
@@ -317,6 +351,7 @@ def _index(
             "dim": index.dim,
             "patches": index.is_patches,
             "model": index.model_record,
+            "model_source": model_names.source(index.get_model()) or info.model_source,
             "supports_prompts": index.config.supports_prompts or info.supports_prompts,
         }
         changed = info.model_copy(update=update)

@@ -161,11 +161,25 @@ class IndexConfig:
 
 
 class Model(Protocol):
-    """What turns samples and prompts into vectors."""
+    """What turns samples and prompts into vectors.
 
-    name: str
-    dim: int | None
-    supports_prompts: bool
+    It may have a ``modality`` (``"text"``, ``"image"``: what ``embed`` takes) and a ``batch_size`` too.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tells it from other models, for people."""
+        ...
+
+    @property
+    def dim(self) -> int | None:
+        """The width of its vectors, as far as it is known."""
+        ...
+
+    @property
+    def supports_prompts(self) -> bool:
+        """Whether texts can be queries."""
+        ...
 
     def embed(self, samples: Sequence[Any]) -> NDArray[np.float32]:
         """Embeddings of samples: float32, shape (n, dim)."""

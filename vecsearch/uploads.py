@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT_SECONDS = 1.0
 _SAVE_SECONDS = 60.0
+_FIRST_BYTES = 256 << 20
 
 
 @dataclass(slots=True)
@@ -118,7 +119,7 @@ class Upload:
         except VecsearchError:
             self._failed.append((piece.start, piece.stop))
             raise
-        self._account(piece)
+        self.account(piece)
 
     def _run_parallel(self, pieces: Iterator[Piece], workers: int) -> None:
         with ThreadPoolExecutor(workers, thread_name_prefix="vecsearch-upload") as pool:
@@ -138,14 +139,15 @@ class Upload:
             piece = pending.pop(future)
             error = future.exception()
             if error is None:
-                self._account(piece)
+                self.account(piece)
             elif isinstance(error, Exception):
                 self._failed.append((piece.start, piece.stop))
                 self._error = self._error or error
             else:
                 raise error
 
-    def _account(self, piece: Piece) -> None:
+    def account(self, piece: Piece) -> None:
+        """The rows of a piece are in."""
         self.written += len(piece.records)
         self._last = piece.records
         self.advance(piece.start, piece.stop)
@@ -212,17 +214,26 @@ def pieces(engine: Engine, records: Records, start: int, upload: Upload, on_exis
         upload.advance(start, end)
 
 
-def _bounds(engine: Engine, records: Records) -> list[tuple[int, int]]:
-    rows, limit = engine.batch_rows, engine.capabilities.batch_bytes
+def first_batch(engine: Engine, records: Records) -> Records:
+    """So many of the first rows as go into a new index in one step."""
+    bounds = _bounds(engine, records, max(len(records), 1), _FIRST_BYTES)
+    return records.take(slice(*bounds[0])) if bounds else records
+
+
+def _bounds(
+    engine: Engine, records: Records, rows: int | None = None, limit: int | None = None
+) -> list[tuple[int, int]]:
+    most = engine.capabilities.batch_bytes
+    rows, limit = rows or engine.batch_rows, limit or most
     refuse_large(engine, records)
     if limit is None or _at_most(records) * rows <= limit:
         return [(low, min(low + rows, len(records))) for low in range(0, len(records), rows)]
     sizes = _sizes(records)
     bounds, low, used = [], 0, 0
     for position, size in enumerate(sizes):
-        if size > limit:
+        if most is not None and size > most:
             raise UnsupportedError(
-                f"{engine.name}: the row {records.ids[position]!r} has about {size} bytes; a request takes {limit}"
+                f"{engine.name}: the row {records.ids[position]!r} has about {size} bytes; a request takes {most}"
             )
         if position > low and (used + size > limit or position - low >= rows):
             bounds.append((low, position))

@@ -14,7 +14,8 @@ from pathlib import Path
 import qdrant_edge as engine
 from qdrant_client.http import models
 
-from vecsearch.testing.standins.qdrant import RefusalError, Store
+from vecsearch.testing.standins.http import RefusalError
+from vecsearch.testing.standins.qdrant import Store
 
 # The library's own binding takes True for 1, so booleans are texts in there.
 _BOOLS = {True: "\ue000true", False: "\ue000false"}

@@ -32,7 +32,7 @@ class _Suite(IndexConformance):
 def _register(name, cls):
     """A backend and its test class, for as long as this module lives."""
     cls.name = name
-    registry._registered[name] = cls
+    registry.BACKENDS._registered[name] = cls
     globals()[f"Test{cls.__name__}"] = type(f"Test{cls.__name__}", (_Suite,), {"backend": name, "__module__": __name__})
 
 

@@ -34,6 +34,7 @@ FEATURES = {
     "copies": "`copy_index` in and out",
     "refusals": "bad input refused before anything is written",
     "threads": "several threads",
+    "others": "what others do to an open index",
     "lifecycle": "save, reopen, connect, delete; secrets",
     "capabilities": "declared capabilities work, others are refused",
 }
@@ -44,6 +45,8 @@ COLUMNS = {  # a backend, or a form of one that is run apart
     "milvus": "milvus (Lite)",
     "milvus server": "milvus (server)",
     "qdrant": "qdrant",
+    "pinecone": "pinecone (stand-in)",
+    "mosaic": "mosaic (stand-in)",
 }
 
 

@@ -54,7 +54,7 @@ class Client(Generic[C]):
 
     def get(self) -> C:
         """The client. What ``make`` raises is raised at each call until it succeeds."""
-        known = self._given or self._made
+        known = self._made if self._given is None else self._given  # not "or": a connection without tables is false
         if known is not None:
             return known
         with self._lock:

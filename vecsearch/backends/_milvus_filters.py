@@ -67,7 +67,11 @@ def literal(value: Scalar) -> str:
 
 
 def _joined(word: str, parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f" {word} ".join(f"({part})" for part in parts)
+    """All parts, in pairs of pairs: a server of 2.3 fails on a chain of fifty, each a level deeper than the last."""
+    if len(parts) <= 1:
+        return "".join(parts)
+    middle = len(parts) // 2
+    return f"({_joined(word, parts[:middle])}) {word} ({_joined(word, parts[middle:])})"
 
 
 def _leaf(leaf: Condition, layout: Layout, *, lite: bool) -> str:

@@ -143,3 +143,9 @@ def search_options(
         params.update({name: most for name, most in _WIDEST.items() if name in index.search})
     # The metric is named, so that a collection that was made anew with another is refused.
     return {"params": params, **({"metric_type": METRICS[spec.metric]} if spec else {})}
+
+
+def rows_to_ask_for(index_type: str, k: int, most: int) -> int:
+    """How many rows to ask for at the widest: an index that cannot be told to look further does so for more rows."""
+    index = INDEXES.get(index_type)
+    return max(k, most) if index is not None and not index.search.keys() & _WIDEST.keys() else k

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from vecsearch.masking import is_secret, without_userinfo
+from vecsearch.configured import Configured, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,11 +45,6 @@ class Score(Enum):
     ONE_MINUS = "1 - <x, y>"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Marks a setting that says *which* index is meant; the run record wins over every layer."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """What an engine lets an index be called; sets of characters as between the brackets of a regular expression."""
@@ -63,19 +58,16 @@ class Names:
     longest: int = 255
 
 
-class BackendConfig(BaseModel):
+class BackendConfig(Configured):
     """The settings common to all backends; an adapter's own model derives from it.
 
-    A field is of one of three kinds. ``SecretStr`` fields are secrets: never recorded or shown. Fields annotated with
-    ``Identity()`` say which index is meant: recorded, and the record wins. All others are connection settings: the
-    layers win over the record. A field called ``path`` gets ``<home>/data/<backend>/<key>`` where the user gives none,
-    and none of the settings ``elsewhere``. A client that the user made is a field of type ``GivenClient``.
+    A field is a secret, says which index is meant, or is a connection setting: see ``Configured``. A field called
+    ``path`` gets ``<home>/data/<backend>/<key>`` where the user gives none, and none of the settings ``elsewhere``. A
+    client that the user made is a field of type ``GivenClient``.
     """
 
     elsewhere: ClassVar[frozenset[str]] = frozenset()
     """The settings that say where the index lies without a ``path``, such as ``url``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, populate_by_name=True)
 
     index_name: Annotated[str | None, Identity()] = Field(None, description="the name of the index in the engine")
     search_params: dict[str, Any] = Field(default_factory=dict, description="the engine's search options, every search")
@@ -89,29 +81,11 @@ class BackendConfig(BaseModel):
     def _path_as_text(cls, value: Any) -> Any:
         return os.fspath(value) if isinstance(value, os.PathLike) else value
 
-    @classmethod
-    def identity_fields(cls) -> frozenset[str]:
-        """The names of the settings that the run record decides."""
-        marked = (
-            name for name, info in cls.model_fields.items() if any(isinstance(m, Identity) for m in info.metadata)
-        )
-        return frozenset(marked)
-
-    @classmethod
-    def secret_fields(cls) -> frozenset[str]:
-        """The names of the settings that are never recorded or shown."""
-        return frozenset(name for name, info in cls.model_fields.items() if is_secret(info.annotation))
-
     @property
     def wants_path(self) -> bool:
         """Whether the index needs a folder of its own that the user did not name."""
         placed = ("path", *self.elsewhere)
         return "path" in type(self).model_fields and all(getattr(self, name, None) is None for name in placed)
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Only what was set; passwords in URLs are masked."""
-        shown = (name for name in sorted(self.model_fields_set) if not type(self).model_fields[name].exclude)
-        return ((name, without_userinfo(getattr(self, name), "***@")) for name in shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +111,11 @@ class Capabilities:
     """Is the complement of ``contains`` true on a row without the field? Then rows without fields need no kinds."""
     orders_texts: bool = True
     """Does it compare texts by order (``lt``, ``lte``, ``gt``, ``gte``), by code point?"""
+    joins_by_or: bool = True
+    """Does it answer alternatives, conditions that are joined by ``or``?"""
+    filter_fields: Mapping[str, str] | None = None
+    """Which metadata fields can a filter name, and with values of which kind (``str``, ``number``, ``bool``,
+    ``datetime``, ``list``)? ``None``: any field, with any value."""
     filters_in: frozenset[Literal["search", "scan", "count"]] = frozenset({"search", "scan", "count"})
     """Which primitives take a ``where``?"""
     max_k: int | None = None
@@ -280,6 +259,14 @@ class Backend(ABC, Generic[C]):
     @abstractmethod
     def create(self, spec: Spec) -> None:
         """Make the index. Raise (fault ``exists``) where there is one."""
+
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make the index together with its first rows, all or nothing; for engines that do both in one step.
+
+        Called instead of ``create`` and an ``upsert`` where an adapter overrides it. In a new index there is nothing to
+        replace, so that rows need not be looked up by id. Their number is bounded by their bytes alone.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def upsert(self, rows: Rows) -> None:

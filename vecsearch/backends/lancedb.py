@@ -58,8 +58,6 @@ _MARK = b"vecsearch"
 _MEMORY = "memory://"
 _NOW = timedelta(0)
 _KEEP_UP_ROWS, _KEEP_UP_WRITES = 1000, 50
-_ALL: frozenset[Part] = frozenset({"vectors", "fields", "documents"})
-_IDS: frozenset[Part] = frozenset()
 _BARE = Columns(pa.schema([]))
 
 
@@ -217,10 +215,21 @@ class LanceBackend(Backend[LanceConfig]):
 
     def create(self, spec: Spec) -> None:
         """Make an empty table, with our mark in its schema."""
+        self._handle = self.client.create_table(self._index, schema=self._schema(spec))
+        self._settled(spec)
+
+    def create_with(self, spec: Spec, rows: Rows) -> None:
+        """Make a table of these rows, in its first version: no key is looked up, which takes as long as the rest."""
+        bare = self._schema(spec)
+        schema = pa.schema([*bare, *Columns(bare).missing(rows.fields or [])], bare.metadata)
+        self._handle = self.client.create_table(self._index, Columns(schema).table(rows), schema=schema)
+        self._settled(spec)
+        self._unkept_rows += len(rows)
+
+    def _schema(self, spec: Spec) -> pa.Schema:
         _lance_index.check_width(self.config, spec.dim)
         mark = json.dumps({"version": 1, "metric": spec.metric, "patches": spec.patches})
-        self._handle = self.client.create_table(self._index, schema=schema_of(spec.dim, mark.encode()))
-        self._settled(spec)
+        return schema_of(spec.dim, mark.encode())
 
     def _settled(self, spec: Spec) -> Spec:
         # 1 - <x, y> in float32 has no digits left where the product is small: it is computed again from the rows.
@@ -276,11 +285,11 @@ class LanceBackend(Backend[LanceConfig]):
         """Replace whole rows, in one version of the table."""
         with self._writing:  # two at once would only make one of them start again
             table = self._table()
-            columns = self._columns(table, _ALL)
+            columns = Columns(table.schema, ours=self._known.ours)
             missing = columns.missing(rows.fields or [])
             if missing:
                 table.add_columns(pa.schema(missing))
-                columns = self._columns(table, _ALL)
+                columns = Columns(table.schema, ours=self._known.ours)
             merge = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
             merge.execute(columns.table(rows), timeout=self._time)
             self._unkept_rows += len(rows)
@@ -350,7 +359,7 @@ class LanceBackend(Backend[LanceConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of rows."""
         table = self._table()
-        return int(table.count_rows(compiled(where, self._columns(table, _IDS, where), ours=self._known.ours)))
+        return int(table.count_rows(compiled(where, self._columns(table, frozenset(), where), ours=self._known.ours)))
 
     @property
     def _known(self) -> Spec:

@@ -198,7 +198,8 @@ class MilvusBackend(Backend[MilvusConfig]):
         caps = replace(type(self).capabilities, exactness=index.exact, true_distances=not index.quantised)
         if self._lite:
             # A truth is a 1 there, its limits are our own, and each part of a view would read all rows once more.
-            caps = replace(caps, strict_operators=frozenset({"contains"}), max_filter_ids=100_000, thread_safe=False)
+            caps = replace(caps, strict_operators=frozenset({"contains"}), complements_absent=True)
+            caps = replace(caps, max_filter_ids=100_000, thread_safe=False)
         self.capabilities = replace(caps, durable=self._temporary is None)
 
     def fault(self, error: Exception) -> Fault | None:
@@ -347,23 +348,24 @@ class MilvusBackend(Backend[MilvusConfig]):
         """All queries in one request; once more and more widely where an approximate index found too few."""
         expression = _milvus_filters.compiled(where, self._layout, lite=self._lite)
 
-        def answers(some: NDArray[np.float32], *, widest: bool) -> list[Any]:
+        def answers(some: NDArray[np.float32], limit: int, *, widest: bool) -> list[Any]:
             found = self._read(
                 "search",
                 data=some,
                 filter=expression,
-                limit=k,
+                limit=limit,
                 output_fields=self._layout.asked(include),
                 search_params=_milvus_indexes.search_options(self._type, self.spec, params, k, widest=widest),
                 anns_field=self._layout.vector,
             )
             return list(found)
 
-        found = answers(queries, widest=exact)
+        found = answers(queries, k, widest=exact)
         short = [number for number, hits in enumerate(found) if len(hits) < k]
         if short and self.capabilities.exactness == "never":
-            for number, hits in zip(short, answers(queries[short], widest=True), strict=True):
-                found[number] = hits
+            more = _milvus_indexes.rows_to_ask_for(self._type, k, _WINDOW // len(short))
+            for number, hits in zip(short, answers(queries[short], more, widest=True), strict=True):
+                found[number] = list(hits)[:k]
         rows = [self._rows([hit["entity"] for hit in hits], include) for hits in found]
         return Hits([scores_of(hits) for hits in found], rows)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from qdrant_client import QdrantClient, models
 
-from vecsearch.backends import _qdrant_clients, _qdrant_faults, _qdrant_local
+from vecsearch.backends import _named, _qdrant_clients, _qdrant_faults
 from vecsearch.backends._qdrant_clients import MEMORY, Url
 from vecsearch.backends._qdrant_filters import compiled
 from vecsearch.backends._qdrant_rows import (
@@ -321,32 +321,29 @@ class QdrantBackend(Backend[QdrantConfig]):
         params: Mapping[str, Any],
     ) -> Hits:
         """All queries in one request."""
-        options = search_options(params, exact=exact)
-        if self._local:
-            options = None  # it searches exactly, and warns of what it has no use for
-            if where is not None and where.ids is not None:
-                return _qdrant_local.nearest(self.fetch, queries, k, where, include, self._known.metric)
-        asked = self._asked(include)
-        requests = [
-            models.QueryRequest(
-                query=query,
-                using=self._vector,
-                limit=k,
-                filter=compiled(where, ours=self._ours),
-                params=options,
-                with_payload=asked["with_payload"],
-                with_vector=asked["with_vectors"],
-            )
-            for query in queries.tolist()
-        ]
+        options = search_options(params, exact=exact)  # not for the local mode, which searches exactly
+        if self._local and where is not None and where.ids is not None:
+            # There a filter by ids looks each point up in the whole list: 100,000 ids would take minutes.
+            metric = self._known.metric
+            return _named.nearest(self.fetch, queries, k, where, include, metric, self.capabilities.metrics[metric])
+        selection, parts = compiled(where, ours=self._ours), self._asked(include)
+        asked: dict[str, Any] = {"using": self._vector, "limit": k}
         with self._turn() as client:
-            found = [answer.points for answer in client.query_batch_points(self._index, requests)]
+            if self._local:  # which would copy each request of a batch, number by number
+                asked |= {"query_filter": selection, **parts}
+                answers = [client.query_points(self._index, query, **asked) for query in queries.tolist()]
+            else:
+                asked |= {"filter": selection, "params": options, "with_payload": parts["with_payload"]}
+                asked |= {"with_vector": parts["with_vectors"]}
+                requests = [models.QueryRequest(query=query, **asked) for query in queries.tolist()]
+                answers = client.query_batch_points(self._index, requests)
+        found = [answer.points for answer in answers]
         return Hits([scores_of(points) for points in found], [self._rows(points, include) for points in found])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
         """Every point, page by page in the order of ids, so that writes may come between."""
         if self._local and where is not None and where.ids is not None:
-            yield from _qdrant_local.named(self.fetch, where, include, batch_rows)
+            yield from _named.named(self.fetch, where, include, batch_rows)
             return
         offset = None
         while True:
@@ -365,7 +362,7 @@ class QdrantBackend(Backend[QdrantConfig]):
     def count(self, where: Where | None = None) -> int:
         """The exact number of points."""
         if self._local and where is not None and where.ids is not None:
-            return sum(map(len, _qdrant_local.named(self.fetch, where, frozenset())))
+            return sum(map(len, _named.named(self.fetch, where, frozenset())))
         with self._turn() as client:
             return client.count(self._index, compiled(where, ours=self._ours), exact=True).count
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from vecsearch import __version__
-from vecsearch.cli import audits, copying, facts, reading, runs, showing, writing
+from vecsearch.cli import audits, copying, facts, reading, runs, serving, showing, writing
 from vecsearch.cli.commands import Commands
 from vecsearch.cli.output import lines
 
@@ -38,6 +38,7 @@ _START, _INDEX, _CARE = "Start here", "Indexes", "Care"
 app.command("demo", rich_help_panel=_START)(showing.demo)
 app.command("config", rich_help_panel=_START)(facts.config)
 app.command("backends", rich_help_panel=_START)(facts.backends)
+app.command("dev-server", rich_help_panel=_START)(serving.dev_server)
 app.command("create", rich_help_panel=_INDEX)(writing.create)
 app.command("copy", rich_help_panel=_INDEX)(copying.copy)
 app.command("ingest", rich_help_panel=_INDEX)(writing.ingest)

@@ -85,7 +85,7 @@ def _backend(name: str, timeout: float) -> dict[str, Any]:
 
     names = vecsearch.config.snapshot().names()
     if name not in names:
-        from vecsearch.registry import nearest
+        from vecsearch.catalogue import nearest
 
         raise InvalidInputError(f"no backend or profile {name!r}{nearest(name, names)} (known: {', '.join(names)})")
     answer = probe([name], timeout)[0]

@@ -27,6 +27,10 @@ def search(
         str | None,
         typer.Option("--vector", metavar="FILE.npy|'[…]'", help="Rows near this vector, or each of several."),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="Rows near this text, by the run's model; again for a query each."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many rows for each query.")] = 10,
     filter_: options.Filter = None,
     exclude_self: Annotated[bool, typer.Option("--exclude-self", help="Leave the row of --id out.")] = False,
@@ -42,13 +46,13 @@ def search(
     fmt: options.Rows = None,
     as_json: options.Json = False,
 ) -> None:
-    """Find the rows nearest to a row or a vector.
+    """Find the rows nearest to a row, a vector or a text.
 
-    Smaller distances are nearer, for every metric and backend.
+    Smaller distances are nearer, for every metric and backend. A text needs a run whose model was chosen by its name.
     """
     form = output.chosen(fmt, as_json=as_json)
-    if bool(ids) == bool(vector):
-        raise InvalidInputError("search for what? give --id or --vector, one of them")
+    if sum(map(bool, (ids, vector, text))) != 1:
+        raise InvalidInputError("search for what? give --id, --vector or --text, one of them")
     parts = _parts(include)
     asked: dict[str, Any] = {
         "k": k,
@@ -59,13 +63,15 @@ def search(
         "allow_scan": allow_scan or None,
         "exclude_self": exclude_self,
     }
-    vectors = None if vector is None else inputs.vectors(vector)
+    query: dict[str, Any] = {"ids": ids} if ids else {"text": text}
+    if vector is not None:
+        query = {"vector": inputs.vectors(vector)}
     with options.opened(key) as index:
         if reverse:
-            found = _reversed(index, ids, vectors, asked)
+            found = _reversed(index, query, asked)
         else:
-            found = list(index.search(ids=ids, **asked) if ids else index.search(vectors, **asked))
-        names = ids or [str(number) for number in range(len(found))]
+            found = list(index.search(query.pop("vector", None), **query, **asked))
+        names = ids or text or [str(number) for number in range(len(found))]
         _write(key, index, names, found, parts, form)
 
 
@@ -79,16 +85,15 @@ def _parts(include: str) -> tuple[str, ...]:
 
 def _reversed(
     index: "SimilarityIndex",
-    ids: "list[str] | None",
-    vectors: Any,
+    query: dict[str, Any],
     asked: dict[str, Any],
 ) -> "list[Ranking]":
     """A query each, as a search does."""
     import numpy as np
 
-    if ids:
-        return [index.sort_by_similarity(ids=[one], reverse=True, **asked) for one in ids]
-    return [index.sort_by_similarity(vector=one, reverse=True, **asked) for one in np.atleast_2d(vectors)]
+    ((selector, values),) = query.items()
+    each = np.atleast_2d(values) if selector == "vector" else values
+    return [index.sort_by_similarity(**{selector: one}, reverse=True, **asked) for one in each]
 
 
 def _write(

@@ -77,6 +77,10 @@ def create(
     documents: Annotated[
         Path | None, typer.Option("--documents", metavar="FILE", help="A text a line, or a JSON text a line (.jsonl).")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Embeds the --documents, in place of --embeddings, and queries."),
+    ] = None,
     metric: _Metric = None,
     dim: _Dim = None,
     backend: options.Backend = None,
@@ -88,15 +92,19 @@ def create(
 ) -> None:
     """Create an index from files, and record it as the run KEY.
 
-    All files have a row for each embedding, in the same order. Without --embeddings the index is empty; then --dim says
-    its width, and `vecsearch ingest` fills it.
+    All files have a row for each embedding, in the same order. A --model, such as openai:text-embedding-3-small or a
+    profile of the configuration, embeds the --documents. Without --embeddings and --model the index is empty; then
+    --dim says its width, and `vecsearch ingest` fills it.
     """
     given = [
         name
         for name, file in (("ids", ids), ("labels", labels), ("metadata", metadata), ("documents", documents))
         if file
     ]
-    if embeddings is None and (given or dim is None):
+    embeds = embeddings is None and model is not None
+    if embeds and not documents:
+        raise InvalidInputError("--model embeds the --documents: give them, or the vectors as --embeddings")
+    if embeddings is None and not embeds and (given or dim is None):
         why = (
             f"--{given[0]} needs the --embeddings it belongs to" if given else "index what? give --embeddings FILE.npy"
         )
@@ -104,13 +112,17 @@ def create(
     if metadata_types and not metadata:
         raise InvalidInputError("--metadata-types needs --metadata FILE.csv")
     started = time.monotonic()
+    texts = inputs.documents(documents) if documents else None
+    vectors = False if embeddings is None else inputs.array(embeddings)
     index = vecsearch.compute_similarity(
+        texts if embeds else None,
         key=key,
-        embeddings=False if embeddings is None else inputs.array(embeddings),
+        embeddings=None if embeds else vectors,
+        model=model,
         sample_ids=inputs.ids(ids) if ids else None,
         label_ids=inputs.ids(labels) if labels else None,
         metadata=inputs.metadata(metadata, metadata_types) if metadata else None,
-        documents=inputs.documents(documents) if documents else None,
+        documents=texts,
         metric=None if metric is None else metric.value,
         dim=dim,
         backend=backend,

@@ -25,6 +25,7 @@ from vecsearch.filters.tree import (
     conditions,
     fields,
     fold,
+    has_alternatives,
     map_conditions,
     operators,
 )
@@ -46,6 +47,7 @@ __all__ = (
     "fields",
     "fold",
     "from_json",
+    "has_alternatives",
     "is_field_name",
     "kind",
     "map_conditions",

@@ -202,6 +202,11 @@ def operators(tree: Filter) -> frozenset[str]:
     return frozenset({leaf.op for leaf in conditions(tree)} | ({"not"} if negated else set()))
 
 
+def has_alternatives(tree: Filter) -> bool:
+    """Whether an ``Or`` is in it."""
+    return any(isinstance(node, Or) for node, _ in walk(tree))
+
+
 def map_conditions(tree: Filter, rewrite: Callable[[Condition], Filter]) -> Filter:
     """The filter with each leaf replaced by what ``rewrite`` answers.
 

@@ -1,5 +1,9 @@
-"""Embedding models: what turns samples and prompts into vectors."""
+"""Embedding models: what turns samples and prompts into vectors.
 
-from vecsearch.models.base import as_model
+A provider of another distribution derives from ``EmbeddingModel``, and declares an entry point of ``vecsearch.models``.
+"""
 
-__all__ = ("as_model",)
+from vecsearch.configured import Identity
+from vecsearch.models.base import EmbeddingModel, Modality, ModelConfig
+
+__all__ = ("EmbeddingModel", "Identity", "Modality", "ModelConfig")

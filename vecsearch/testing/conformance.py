@@ -5,6 +5,7 @@ from __future__ import annotations
 from vecsearch.testing.suite.capabilities import CapabilityTests
 from vecsearch.testing.suite.cleaning import CleaningTests
 from vecsearch.testing.suite.copies import CopyTests
+from vecsearch.testing.suite.declared_filters import DeclaredFilterTests
 from vecsearch.testing.suite.filtering import FilterTests
 from vecsearch.testing.suite.lifecycle import LifecycleTests
 from vecsearch.testing.suite.metadata import MetadataTests
@@ -29,6 +30,7 @@ class IndexConformance(  # pytest runs the tests of the last base first: what ev
     PatchTests,
     ViewTests,
     FilterTests,
+    DeclaredFilterTests,
     RankingTests,
     SearchTests,
     WriteTests,

@@ -316,6 +316,11 @@ def limited(inner: type[Backend[Any]], **changes: Any) -> type[RecordingBackend]
         log: ClassVar[list[Call]] = []
         capabilities: Capabilities = replace(inner.capabilities, **changes)
 
+        def __init__(self, config: BackendConfig) -> None:
+            super().__init__(config)
+            # What depends on the configuration stays as it is.
+            self.capabilities = replace(self.inner.capabilities, **changes)
+
     return Limited
 
 

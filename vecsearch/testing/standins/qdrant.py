@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from qdrant_client import QdrantClient
 from qdrant_client.http import models
 
-from vecsearch.testing.standins.http import Answer, LoopbackServer
+from vecsearch.testing.standins.http import Answer, LoopbackServer, RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
 VERSION = "1.16.0"
 _KEPT = ("hnsw_config", "optimizers_config", "wal_config", "quantization_config")
-
-
-class RefusalError(Exception):
-    """What a server refuses, with its status."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class Store:
@@ -200,7 +192,7 @@ class QdrantStandIn(LoopbackServer):
             return _refused(error.status, str(error))
         return _json(200, {"result": result, "status": "ok", "time": 0.0})
 
-    def too_large(self, size: int) -> Answer:
+    def too_large(self, size: int, request: Request) -> Answer:  # noqa: ARG002  the server says so of any
         """In the words of the server."""
         limit = self.max_request_bytes
         return _refused(
@@ -216,4 +208,4 @@ def _refused(status: int, text: str) -> Answer:
     return _json(status, {"status": {"error": text}, "time": 0.0})
 
 
-__all__ = ("QdrantStandIn", "RefusalError", "Store")
+__all__ = ("QdrantStandIn", "Store")

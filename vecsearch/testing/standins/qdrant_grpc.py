@@ -13,7 +13,8 @@ from qdrant_client.grpc.collections_service_pb2_grpc import CollectionsServicer,
 from qdrant_client.grpc.points_service_pb2_grpc import PointsServicer, add_PointsServicer_to_server
 from qdrant_client.http import models
 
-from vecsearch.testing.standins.qdrant import RefusalError, Store
+from vecsearch.testing.standins.http import RefusalError
+from vecsearch.testing.standins.qdrant import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

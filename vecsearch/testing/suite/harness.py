@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 import vecsearch
 from vecsearch import filters, naming, registry
@@ -79,6 +81,7 @@ class Harness:
         self._request = request
         self._opened = []
         self._folders = (tmp_path / f"index{number}" for number in itertools.count())
+        self._environment = monkeypatch
         yield
         for index in self._opened:
             _discard(index)
@@ -109,7 +112,15 @@ class Harness:
         """The settings of one more index."""
         folder = next(self._folders)
         folder.mkdir(parents=True)
-        return self.settings(folder)
+        return self._settings(folder)
+
+    def _settings(self, folder: Path) -> dict[str, Any]:
+        """The settings; their secrets are in the environment, too, since a run that is opened again has none."""
+        settings = self.settings(folder)
+        for name in self.backend_class.Config.secret_fields() & settings.keys():
+            variable = f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper()
+            self._environment.setenv(variable, plain_setting(settings[name]))
+        return settings
 
     def create(self, *, wrapper: type[Backend[Any]] | None = None, **arguments: Any) -> SimilarityIndex:
         """``compute_similarity`` for one test, by default of an empty index; through a ``wrapper`` of the backend."""
@@ -156,7 +167,7 @@ class Harness:
     def _once(self, name: str, arguments: Mapping[str, Any]) -> SimilarityIndex:
         if name not in self._shared:
             folder = self._request.getfixturevalue("tmp_path_factory").mktemp("shared")
-            settings = self.settings(folder)
+            settings = self._settings(folder)
             index = vecsearch.compute_similarity(backend=self.backend, **settings, **arguments)
             self._shared[name] = index
             owner = self._request.node.getparent(pytest.Class)
@@ -184,6 +195,9 @@ class Harness:
         if isinstance(normal, filters.Constant):
             return not ids or not normal.value or primitive in caps.filters_in
         needed = frozenset(op for leaf in filters.conditions(normal) for op in _needed(leaf, caps))
+        if not caps.joins_by_or and ("or" in needed or filters.has_alternatives(normal)):
+            return False
+        needed -= {"or"}
         integers = [
             value
             for leaf in filters.conditions(normal)
@@ -280,6 +294,8 @@ def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
     loose = bool(caps.filter_operators - caps.strict_operators)
     tagged = "list" in caps.metadata_types and (loose or "exists" not in caps.filter_operators)
     complement = {"not"} if leaf.negated else set()
+    if caps.filter_fields is not None and not _held(leaf, caps.filter_fields):
+        return {"the field"}
     if leaf.op == "exists":
         return complement | {"contains" if tagged else "exists"}
     if leaf.op in ("lt", "lte", "gt", "gte") and isinstance(leaf.value, str) and not caps.orders_texts:
@@ -288,7 +304,22 @@ def _needed(leaf: filters.Condition, caps: Capabilities) -> set[str]:
         return complement | {leaf.op}
     if not tagged:
         return {"the kinds of values"}
-    return {"contains", *complement, filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op}
+    alternative = {"or"} if leaf.negated else set()
+    op = filters.OPPOSITES.get(leaf.op, leaf.op) if leaf.negated else leaf.op
+    return {"contains", *complement, *alternative, op}
+
+
+def _held(leaf: filters.Condition, fields: Mapping[str, str]) -> bool:
+    """Whether the engine holds the field so that it can be asked for this."""
+    held = fields.get(leaf.field)
+    asked = "list" if leaf.op == "contains" else held if leaf.op == "exists" else filters.kind(leaf.members[0])
+    return held is not None and held == asked
+
+
+def hurry(index: SimilarityIndex, seconds: float) -> None:
+    """Give each call of an index so long, from now on: to be created, it may have needed longer."""
+    engine = index._engine  # noqa: SLF001  there is no other way, and no use for one but here
+    engine.config = engine.backend.config = engine.config.model_copy(update={"timeout": seconds})
 
 
 def _discard(index: SimilarityIndex) -> None:
@@ -297,6 +328,12 @@ def _discard(index: SimilarityIndex) -> None:
     except vecsearch.ClosedError:
         return
     index.close()
+
+
+def plain_setting(value: Any) -> str:
+    """A setting as a variable of the environment holds it."""
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def nothing_happened(wrapper: type[RecordingBackend], *primitives: str, since: int = 0) -> bool:

@@ -24,7 +24,7 @@ from vecsearch.errors import (
     VecsearchError,
 )
 from vecsearch.testing.suite import _child, data
-from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened
+from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened, plain_setting
 from vecsearch.testing.wrappers import WrappedBackend, recording
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ class LifecycleTests(Harness):
         }
         environment = dict(os.environ)
         for name, value in settings.items():
-            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-            text = plain if isinstance(plain, str) else json.dumps(plain)
-            environment[f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper()] = text
+            environment[f"VECSEARCH_SIMILARITY_{self.backend}_{name}".upper()] = plain_setting(value)
         done = subprocess.run(  # noqa: S603  this Python, our own module
             [sys.executable, "-m", _child.__name__, json.dumps(asked)],
             env=environment,

@@ -13,7 +13,7 @@ import pytest
 
 from vecsearch.errors import ConnectionFailedError
 from vecsearch.testing.suite import data
-from vecsearch.testing.suite.harness import Harness
+from vecsearch.testing.suite.harness import Harness, hurry
 from vecsearch.testing.wrappers import WrappedBackend
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ class ThreadTests(Harness):
                     enough.wait(30)
                 return super().count(where)
 
-        rows = {"embeddings": data.vectors(3), "sample_ids": list("abc"), "metric": self.metric, "timeout": 1.0}
+        rows = {"embeddings": data.vectors(3), "sample_ids": list("abc"), "metric": self.metric}
         index = self.create(wrapper=Hanging, **rows)
+        hurry(index, 1.0)
         hanging.set()
         started = time.monotonic()
         with pytest.raises(ConnectionFailedError, match="count: no answer within 1 s") as caught:
@@ -104,6 +105,7 @@ class ThreadTests(Harness):
         assert time.monotonic() - started < 1 + _SLACK
         assert (caught.value.backend, caught.value.operation) == (self.backend, "count")
         enough.set()
+        hurry(index, 60.0)
         assert len(index) == 3
         assert self.capabilities.ends_in_time in (True, False)
 

@@ -18,7 +18,7 @@ from vecsearch.errors import (
     MissingIdsError,
 )
 from vecsearch.testing.suite import data
-from vecsearch.testing.suite.harness import WRITING, Harness, nothing_happened
+from vecsearch.testing.suite.harness import WRITING, Harness, hurry, nothing_happened
 from vecsearch.testing.wrappers import BreakdownError, OutageError, faulty, limited, recording
 
 if TYPE_CHECKING:
@@ -203,6 +203,7 @@ class WriteTests(Harness):
         index = self.create(wrapper=wrapper, metric=self.metric, dim=data.DIM, batch_rows=7, workers=int(workers))
         with pytest.raises(IngestError) as caught:
             index.add_to_index(**rows.columns())
+        index.wait()  # a write that failed did not
         error = caught.value
         lost = [p for start, stop in error.remaining for p in range(start, 40 if stop is None else stop)]
         present = [p for p in range(40) if p not in lost]
@@ -233,7 +234,8 @@ class WriteTests(Harness):
         If this fails, check nothing in the adapter: retries and errors are handled before it.
         """
         away = faulty(self.backend_class, lambda name, _: OutageError("gone") if name == "search" else None)
-        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric, timeout=1.5)
+        index = self.create(wrapper=away, **data.sample_rows().columns(), metric=self.metric)
+        hurry(index, 0.3)
         with pytest.raises(ConnectionFailedError, match="search") as caught:
             index.search(data.vectors(1)[0])
         assert (caught.value.backend, caught.value.operation) == (self.backend, "search")
@@ -297,6 +299,7 @@ class WriteTests(Harness):
             index.ingest(rows.vectors, sample_ids=rows.ids, checkpoint=path)
         assert caught.value.checkpoint == path
         assert path.exists()
+        index.wait()
         assert index.ids().tolist() == sorted(rows.ids[:40])
         written = recording(self.backend_class)
         index.save()

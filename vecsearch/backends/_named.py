@@ -1,7 +1,6 @@
-"""Rows named by ids, in the client's local mode.
+"""Rows named by ids, for engines that cannot select by ids, or not in good time.
 
-There a filter by ids looks each point of the collection up in the whole list: a view of 100,000 ids would take minutes.
-Points are read by id instead, the filter is applied here, and what is left is ranked exactly.
+Rows are read by id instead, the filter is applied here, and what is left is ranked exactly.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vecsearch.backends.base import Hits, Rows
+from vecsearch.backends.base import Hits, Rows, Score
 from vecsearch.core import knn
 from vecsearch.filters import predicate
 
@@ -41,16 +40,31 @@ def named(fetch: Fetch, where: Where, include: frozenset[Part], batch_rows: int 
 
 
 def nearest(
-    fetch: Fetch, queries: NDArray[np.float32], k: int, where: Where, include: frozenset[Part], metric: Metric
+    fetch: Fetch,
+    queries: NDArray[np.float32],
+    k: int,
+    where: Where,
+    include: frozenset[Part],
+    metric: Metric,
+    score: Score,
 ) -> Hits:
-    """The nearest of these rows, with the scores that Qdrant would give them."""
+    """The nearest of these rows, with the scores that the engine would give them."""
     batches = list(named(fetch, where, _VECTORS))
     ids = [row_id for batch in batches for row_id in batch.ids]
     if not ids:
         return Hits([np.empty(0) for _ in queries], [fetch([], include) for _ in queries])
     vectors = np.concatenate([batch.vectors for batch in batches if batch.vectors is not None])
     distances, places = knn(queries, vectors, min(k, len(ids)), metric)
-    scores = {"cosine": 1.0 - distances, "euclidean": distances, "dotproduct": -distances}[metric]
     found = fetch([ids[place] for place in np.unique(places)], include)
     row = {row_id: place for place, row_id in enumerate(found.ids)}
-    return Hits([*scores], [found.take([row[ids[place]] for place in line]) for line in places])
+    rows = [found.take([row[ids[place]] for place in line]) for line in places]
+    return Hits([*_scores(distances, metric, score)], rows)
+
+
+def _scores(distances: NDArray[np.float64], metric: Metric, score: Score) -> NDArray[np.float64]:
+    if score is Score.SIMILARITY:
+        return 1.0 - distances if metric == "cosine" else -distances
+    return distances**2 if score is Score.SQUARED else distances
+
+
+__all__ = ("named", "nearest")
