@@ -62,15 +62,6 @@ def one_line(error):
 # ---- servers
 
 
-def test_a_server_that_is_down_when_it_is_opened(server):
-    server.stop()
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailedError, match="describe") as caught:
-        created(uri=server.uri, timeout=1.0)
-    assert time.monotonic() - started < 8
-    assert "is it running" in one_line(caught.value)
-
-
 def test_a_server_that_goes_down_is_waited_for(server):
     index = created(uri=server.uri, timeout=20.0)
     server.stop()
@@ -81,23 +72,6 @@ def test_a_server_that_goes_down_is_waited_for(server):
     server.stop()
     server.start()  # where the collection is not loaded any more
     assert len(index) == 40
-    index.close()
-
-
-def test_a_server_that_dies_in_mid_ingest_leaves_an_account(server):
-    index = created(rows=5, uri=server.uri, timeout=3.0, batch_rows=5, workers=1)
-    many = np.random.default_rng(1).standard_normal((2000, 8)).astype(np.float32)
-    ids = [f"new {number}" for number in range(2000)]
-    threading.Timer(0.2, server.stop).start()
-    with pytest.raises(IngestError) as caught:
-        index.add_to_index(many, ids)
-    error = caught.value
-    assert isinstance(error.__cause__, ConnectionFailedError)
-    server.start()
-    assert len(index) >= 5 + error.written
-    ((start, stop),) = error.remaining
-    index.add_to_index(many[start:stop], ids[start:stop])
-    assert len(index) == 2005
     index.close()
 
 
