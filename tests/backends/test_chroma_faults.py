@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -29,7 +27,6 @@ from vecsearch.errors import (
     AccessDeniedError,
     BackendError,
     ConfigError,
-    ConnectionFailedError,
     IndexExistsError,
     IndexNotFoundError,
     InvalidInputError,
@@ -76,27 +73,6 @@ def _answering(answer):
         finally:
             standing.shutdown()
             thread.join()
-
-
-def test_no_server():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        started = time.monotonic()
-        with pytest.raises(ConnectionFailedError, match="is it running"):
-            _create(host="127.0.0.1", port=probe.getsockname()[1], timeout=1)
-    assert time.monotonic() - started < 10
-
-
-def test_a_slow_server_is_not_waited_for():
-    enough = threading.Event()
-    with _answering(lambda _: enough.wait(20)) as place:
-        started = time.monotonic()
-        try:
-            with pytest.raises(ConnectionFailedError, match="timed out"):
-                _create(**place, timeout=0.5)
-        finally:
-            enough.set()
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(("status", "name"), [(401, "AuthError"), (403, "AuthorizationError"), (403, None)])

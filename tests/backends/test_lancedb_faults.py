@@ -374,15 +374,6 @@ def test_a_table_in_a_store(store):
         index.count()
 
 
-def test_a_store_that_is_down(store):
-    store.stop()
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailedError, match="describe") as caught:
-        in_store(store, timeout=2.0)
-    assert time.monotonic() - started < 2 + SLACK
-    assert "is it running" in one_line(caught.value)
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -429,17 +420,6 @@ def test_a_store_that_is_busy_is_asked_again(store):
     with pytest.raises(ConnectionFailedError, match=r"503|no answer"):
         in_store(store, timeout=2.0)
     assert len(store.requests) > 2
-
-
-def test_a_store_that_goes_down_in_mid_ingest_and_comes_back(store):
-    index = in_store(store, rows=5, timeout=30.0, batch_rows=5, workers=2)
-    store.delay = 0.005
-    threading.Timer(0.2, store.stop).start()
-    threading.Timer(1.0, store.start).start()
-    many = np.random.default_rng(1).standard_normal((150, 8)).astype(np.float32)
-    receipt = index.add_to_index(many, [f"new {number}" for number in range(150)])
-    assert (receipt.written, len(index)) == (150, 155)
-    assert np.array_equal(index.get_embeddings(sample_ids=["new 149"]).embeddings[0], many[149])
 
 
 def test_a_store_that_stays_away_in_mid_ingest_leaves_an_account(store):

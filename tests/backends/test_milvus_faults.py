@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import threading
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,12 +18,15 @@ require("milvus")
 
 import numpy as np
 from lite_server import LiteServer
+from milvus_lite.storage.wal import WAL
 from pymilvus import DataType, MilvusClient
 
 import vecsearch
 from vecsearch import F
 from vecsearch.backends.milvus import MilvusBackend
 from vecsearch.errors import (
+    AccessDeniedError,
+    BackendError,
     ConfigError,
     ConnectionFailedError,
     IndexNotFoundError,
@@ -56,15 +62,6 @@ def one_line(error):
 # ---- servers
 
 
-def test_a_server_that_is_down_when_it_is_opened(server):
-    server.stop()
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailedError, match="describe") as caught:
-        created(uri=server.uri, timeout=1.0)
-    assert time.monotonic() - started < 8
-    assert "is it running" in one_line(caught.value)
-
-
 def test_a_server_that_goes_down_is_waited_for(server):
     index = created(uri=server.uri, timeout=20.0)
     server.stop()
@@ -78,23 +75,6 @@ def test_a_server_that_goes_down_is_waited_for(server):
     index.close()
 
 
-def test_a_server_that_dies_in_mid_ingest_leaves_an_account(server):
-    index = created(rows=5, uri=server.uri, timeout=3.0, batch_rows=5, workers=1)
-    many = np.random.default_rng(1).standard_normal((2000, 8)).astype(np.float32)
-    ids = [f"new {number}" for number in range(2000)]
-    threading.Timer(0.2, server.stop).start()
-    with pytest.raises(IngestError) as caught:
-        index.add_to_index(many, ids)
-    error = caught.value
-    assert isinstance(error.__cause__, ConnectionFailedError)
-    server.start()
-    assert len(index) >= 5 + error.written
-    ((start, stop),) = error.remaining
-    index.add_to_index(many[start:stop], ids[start:stop])
-    assert len(index) == 2005
-    index.close()
-
-
 def test_milvus_lite_behind_a_uri_is_known_for_what_it_is(server):
     index = created(uri=server.uri)
     assert index.capabilities.exactness == "always"
@@ -105,7 +85,92 @@ def test_milvus_lite_behind_a_uri_is_known_for_what_it_is(server):
     index.close()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"user": "root", "password": "wr0ng-secret"}, {"token": "root:wr0ng-secret"}, {"token": "wr0ng-secret"}],
+)
+def test_wrong_credentials(tmp_path, given):
+    server = LiteServer(tmp_path, password="root:right-one")  # noqa: S106
+    started = time.monotonic()
+    with pytest.raises(AccessDeniedError, match="check the credentials") as caught:
+        created(uri=server.uri, timeout=20.0, **given)
+    assert time.monotonic() - started < 15
+    assert "wr0ng" not in "".join(traceback.format_exception(caught.value))
+    one_line(caught.value)
+    for right in ({"user": "root", "password": "right-one"}, {"token": "root:right-one"}):
+        with created(uri=server.uri, **right) as index:
+            assert len(index) == 40
+    server.stop()
+
+
+def test_a_request_that_is_too_large(tmp_path):
+    server = LiteServer(tmp_path, largest=50_000)
+    index = created(rows=5, uri=server.uri, timeout=20.0)
+    started = time.monotonic()
+    with pytest.raises(BackendError, match="larger than max") as caught:
+        index.add_to_index(VECTORS, IDS, documents=["x" * 3000] * 40)
+    assert not isinstance(caught.value, ConnectionFailedError)
+    assert time.monotonic() - started < 15  # it is not sent again and again
+    one_line(caught.value)
+    with pytest.raises(UnsupportedError, match=r"'row 1' have about \d+ bytes"):
+        index.add_to_index(VECTORS[:2], IDS[:2], documents=["x", "x" * 70_000])
+    assert len(index) == 5
+    assert index.add_to_index(VECTORS, IDS, documents=["x" * 300] * 40).written == 40
+    index.close()
+    server.stop()
+
+
 # ---- places
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    index = created(rows=5, uri=str(tmp_path / "a.db"), batch_rows=5)
+    true, written = WAL.write_insert, []
+
+    def full(self, batch):
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(batch.num_rows)
+        true(self, batch)
+
+    monkeypatch.setattr(WAL, "write_insert", full)
+    with pytest.raises(IngestError) as caught:
+        index.add_to_index(VECTORS[5:], IDS[5:])
+    assert isinstance(caught.value.__cause__, StorageError)
+    assert "No space left" in one_line(caught.value)
+    assert (caught.value.written, len(index)) == (15, 20)
+    monkeypatch.undo()
+    ((start, stop),) = caught.value.remaining
+    index.add_to_index(VECTORS[5:][start:stop], IDS[5:][start:stop])
+    index.close()
+    again = vecsearch.connect(index.config.index_name, backend="milvus", uri=str(tmp_path / "a.db"))
+    assert again.ids().tolist() == sorted(IDS)
+    again.close()
+
+
+def test_first_rows_of_several_writers_come_one_after_the_other(tmp_path, monkeypatch):
+    """Milvus Lite opens its log at the first row; two at once opened it twice, and one lost what it wrote."""
+    path = str(tmp_path / "a.db")
+    client = MilvusClient(path)
+    one = vecsearch.compute_similarity(embeddings=False, dim=8, backend="milvus", uri=path, index_name="shared")
+    two = vecsearch.connect("shared", backend="milvus", client=client)
+    true, now, most = WAL.write_insert, [], []
+
+    def watched(self, batch):
+        now.append(batch)
+        most.append(len(now))
+        time.sleep(0.02)
+        true(self, batch)
+        now.pop()
+
+    monkeypatch.setattr(WAL, "write_insert", watched)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit((one, two)[n % 2].add_to_index, VECTORS[n : n + 1], IDS[n : n + 1]) for n in range(12)]
+        assert sum(write.result(60).written for write in done) == 12
+    assert max(most) == 1
+    one.close()
+    two.close()
+    client.close()
 
 
 def test_a_folder_of_another_process(tmp_path):

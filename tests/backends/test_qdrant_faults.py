@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +22,6 @@ import vecsearch
 from vecsearch.errors import (
     AccessDeniedError,
     BackendError,
-    ConnectionFailedError,
     IngestError,
     StorageError,
 )
@@ -68,70 +66,11 @@ def one_line(error):
 # ---- servers
 
 
-def test_a_server_that_is_down_when_it_is_opened(server):
-    server.stop()
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailedError, match="describe") as caught:
-        created(server, timeout=1.0)
-    assert time.monotonic() - started < 8
-    assert "is it running" in one_line(caught.value)
-
-
-def test_a_server_that_goes_down_is_waited_for(server):
-    index = created(server, timeout=20.0)
-    server.stop()
-    timer = threading.Timer(0.6, server.start)
-    timer.start()
-    assert index.search(VECTORS[0], 3)[0].ids[0] == "row 0"
-    timer.join()
-    index.close()
-
-
-def test_a_server_that_dies_in_mid_ingest_and_comes_back(rest):
-    index = created(rest, rows=5, timeout=30.0, batch_rows=5, workers=2)
-    rest.delay = 0.02
-    threading.Timer(0.1, rest.stop).start()
-    threading.Timer(1.0, rest.start).start()
-    many = np.random.default_rng(1).standard_normal((200, 8)).astype(np.float32)
-    receipt = index.add_to_index(many, [f"new {number}" for number in range(200)])
-    assert (receipt.written, len(index)) == (200, 205)
-    index.close()
-
-
-def test_a_server_that_stays_away_in_mid_ingest_leaves_an_account(rest):
-    index = created(rest, rows=5, timeout=0.7, batch_rows=5, workers=1)
-    rest.delay = 0.05
-    threading.Timer(0.3, rest.stop).start()
-    many = np.random.default_rng(1).standard_normal((200, 8)).astype(np.float32)
-    with pytest.raises(IngestError) as caught:
-        index.add_to_index(many, [f"new {number}" for number in range(200)])
-    error = caught.value
-    assert isinstance(error.__cause__, ConnectionFailedError)
-    rest.start()
-    assert len(index) == 5 + error.written < 205
-    ((start, stop),) = error.remaining
-    rest_of_them = slice(start, stop)
-    index.add_to_index(many[rest_of_them], [f"new {number}" for number in range(200)][rest_of_them])
-    assert len(index) == 205
-    index.close()
-
-
 def test_connections_that_break_and_answers_of_a_busy_server_are_tried_again(rest):
     index = created(rest)
     busy = json.dumps({"status": {"error": "Too many requests"}}).encode()
     rest.fail(None, Answer(503, b"starting"), Answer(429, busy, {"Retry-After": "1"}), Answer(502, b""), None)
     assert len(index.search(VECTORS[0], 3)[0]) == 3
-    index.close()
-
-
-def test_a_slow_server_ends_at_the_deadline(server):
-    index = created(server, timeout=1.0)
-    server.delay = 5.0
-    started = time.monotonic()
-    with pytest.raises(ConnectionFailedError, match="search"):
-        index.search(VECTORS[0], 3)
-    assert time.monotonic() - started < 4
-    server.delay = 0.0
     index.close()
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from vecsearch.backends.base import Fault
 
+_NO_CONNECTION = 2
 _CODES: Mapping[int, Fault] = {
-    2: "unavailable",  # the service is away, or the client cannot connect
+    _NO_CONNECTION: "unavailable",  # the service is away, or the client cannot connect
     8: "rate_limited",
     100: "not_found",
     1400: "denied",
@@ -38,10 +39,22 @@ _TEXTS: Mapping[str, Fault] = {
 }
 
 
+def _refused(error: Exception) -> grpc.RpcError | None:
+    """The error of the wire, where there is one: what the client does not try again reaches us as it is.
+
+    A client that is refused at the door says that no server is there; what the server said is the cause of that.
+    """
+    if isinstance(error, grpc.RpcError):
+        return error
+    known = getattr(error, "code", None) == _NO_CONNECTION and isinstance(error.__cause__, grpc.RpcError)
+    return error.__cause__ if known and _faults.of_grpc(error.__cause__) == "denied" else None
+
+
 def meaning(error: Exception) -> Fault | None:
     """The fault, where it is one that is known."""
-    if isinstance(error, grpc.RpcError):  # what the client does not try again reaches us as it is
-        return _faults.of_grpc(error)
+    refused = _refused(error)
+    if refused is not None:
+        return _faults.of_grpc(refused)
     if isinstance(error, ConnectionConfigException):
         return "storage" if "local milvus" in error.message else "invalid"
     if not isinstance(error, MilvusException):
@@ -52,8 +65,9 @@ def meaning(error: Exception) -> Fault | None:
 
 def words(error: Exception) -> str:
     """What was said, without the trace that the server sends along."""
-    if isinstance(error, grpc.RpcError):
-        return _faults.said_by_grpc(error)
+    refused = _refused(error)
+    if refused is not None:
+        return _faults.said_by_grpc(refused)
     if isinstance(error, ConnectionConfigException) and "local milvus" in error.message:
         return f"{error.message}: another process may hold the folder, or it cannot be written"
     if isinstance(error, MilvusException):
