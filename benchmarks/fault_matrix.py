@@ -213,6 +213,8 @@ def main():
                 wrong += [(backend, label, operation) for _, _, right in (once, stays) if not right]
                 slowest = max(slowest, once[1], stays[1])
                 row.append(once[0] if once[0] == stays[0] else f"{once[0]} / {stays[0]}")
+            if not any(row):
+                continue
             lines.append(f"| {label} | {' | '.join(row)} |")
             print(lines[-1], flush=True)
         lines += ["", f"The slowest took {slowest:.1f} s.", ""]
