@@ -30,6 +30,7 @@ def engines(session: nox.Session) -> None:
     """
     session.install("-e", ".[test-engines]")
     files = [str(path) for name in ENGINES for path in sorted(Path("tests").glob(f"*/test_{name}*.py"))]
+    files += ["tests/backends/test_server_faults.py", "tests/conformance/test_stateful.py"]
     files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
     results = Path(session.create_tmp()) / "conformance.xml"
     asked = [argument for argument in session.posargs if argument != "--table"]

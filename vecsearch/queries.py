@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SCAN_ROWS = 16_384
 _FEW_ROWS = 1000
 _ZERO = 1e-6
+_FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Found:
     def ordered(self, k: int | None = None, *, reverse: bool = False) -> Found:
         """By (distance, id), the first ``k``."""
         keys = -self.distances if reverse else self.distances
-        if (k is None or len(keys) <= k) and (keys[1:] > keys[:-1]).all():
+        if (k is None or len(keys) <= k) and _ascending(keys):
             return self
         order = np.argsort(keys, kind="stable")
         ids = self.records.ids
@@ -65,6 +67,14 @@ class Found:
             order[tied] = sorted(order[tied], key=lambda position: ids[position])
         order = order[:k]
         return Found(self.records.take(order), self.distances[order], self.exact)
+
+
+def _ascending(keys: NDArray[np.float64]) -> bool:
+    """Whether each is greater than the one before it; of a few this is seen sooner in Python's own numbers."""
+    if len(keys) > _FEW:
+        return bool((keys[1:] > keys[:-1]).all())
+    plain = keys.tolist()
+    return all(map(operator.lt, plain, plain[1:]))
 
 
 def nothing(dim: int) -> Found:

@@ -28,7 +28,7 @@ _KINDS = {"string_type": "text", "bytes_type": "bytes", "dict_type": "a table of
 _ELSEWHERE = {
     "brain_key": "the name of a run is key=",
     "config_cls": "a backend of your own comes from an installed plug-in, never from a class name in a setting",
-    "metric": "give it as metric=",
+    "metric": "give it to compute_similarity as metric=; an index that exists knows its own",
 }
 
 

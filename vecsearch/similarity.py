@@ -327,7 +327,11 @@ def _created(engine: Engine, draft: Draft, *, attach: bool, if_exists: IfExists)
                 'or make it anew with if_exists="replace"'
             )
         if spec.metric != draft.metric or draft.dim not in (None, spec.dim):
-            raise InvalidInputError(f"the index that exists has {spec.metric}, dim={spec.dim}; it was left as it is")
+            asked = f"not {draft.metric}" + ("" if draft.dim is None else f", dim={draft.dim}")
+            raise InvalidInputError(
+                f"the index that exists has {spec.metric}, dim={spec.dim}, {asked}; it was left as it is: "
+                'connect() opens it, if_exists="replace" makes it anew'
+            )
         logger.info("attached to an index that exists in %s", engine.name)
         return True
     if draft.dim is not None:

@@ -173,7 +173,8 @@ class Upload:
         remaining: list[tuple[int, int | None]] = []
         position = self.frontier
         for start, stop in self._done:
-            remaining.append((position, start))
+            if start > position:
+                remaining.append((position, start))
             position = stop
         if self._total is None or position < self._total:
             remaining.append((position, self._total))

@@ -34,6 +34,7 @@ FEATURES = {
     "copies": "`copy_index` in and out",
     "refusals": "bad input refused before anything is written",
     "threads": "several threads",
+    "others": "what others do to an open index",
     "lifecycle": "save, reopen, connect, delete; secrets",
     "capabilities": "declared capabilities work, others are refused",
 }
@@ -43,8 +44,9 @@ COLUMNS = {  # a backend, or a form of one that is run apart
     "lancedb": "lancedb",
     "milvus": "milvus (Lite)",
     "milvus server": "milvus (server)",
-    "pinecone": "pinecone (stand-in)",
     "qdrant": "qdrant",
+    "pinecone": "pinecone (stand-in)",
+    "mosaic": "mosaic (stand-in)",
 }
 
 

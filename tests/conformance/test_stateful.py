@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import vecsearch
-from vecsearch import ExistingIdsError, F, MissingIdsError
+from vecsearch import ExistingIdsError, F, MissingIdsError, registry
 from vecsearch.filters import predicate
 from vecsearch.testing.suite import data
 
@@ -118,7 +118,7 @@ class Model(RuleBasedStateMachine):
         target = self.index if within is None else self.index.use_view(sample_ids=within)
         scope = self.matching(tree) & set(self.rows if within is None else within)
         ranking = target.search(
-            query, k, filter=tree, include=("metadata", "documents", "embeddings"), allow_scan=True
+            query, k, filter=tree, include=("metadata", "documents", "embeddings"), exact=True, allow_scan=True
         )[0]
         expected = data.truth(np.float64(query), {row_id: self.rows[row_id][0] for row_id in scope}, self.metric)
         data.assert_ranking(ranking, expected, k)
@@ -185,11 +185,11 @@ class Model(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def bounded(name, examples):
+def bounded(name, examples, steps=25):
     made = type(f"{name.title()}Model", (Model,), {"backend": name}).TestCase
     made.settings = settings(
         max_examples=examples,
-        stateful_step_count=25,
+        stateful_step_count=steps,
         deadline=None,
         derandomize="CI" in os.environ,
         suppress_health_check=list(HealthCheck),
@@ -199,3 +199,7 @@ def bounded(name, examples):
 
 TestSklearn = bounded("sklearn", 40)
 TestSQLite = bounded("sqlite", 15)
+# The engines take some milliseconds a call: fewer examples, of fewer steps.
+for _name, _examples in (("lancedb", 5), ("qdrant", 8), ("chroma", 5), ("milvus", 5)):
+    if registry.is_installed(_name):
+        globals()[f"Test{_name.title()}"] = bounded(_name, _examples, steps=12)

@@ -17,7 +17,7 @@ import httpx
 from chromadb.api.client import Client as ChromaClient
 from chromadb.config import Settings
 
-from vecsearch.backends._clients import Client
+from vecsearch.backends._clients import Client, ServerName
 from vecsearch.errors import StorageError
 from vecsearch.files import locked
 
@@ -97,6 +97,8 @@ def _hold(path: Path) -> None:
         try:
             lock.enter_context(locked(path / _LOCK, _LOCK_SECONDS))
         except StorageError as error:
+            if not path.is_dir():
+                raise StorageError(f"chroma: the folder {path} cannot be made: {error.__cause__}") from error
             raise StorageError(
                 f"{error}; a folder of Chroma's is for one process at a time: for several, start "
                 f"`chroma run --path {path}` and give its host"
@@ -158,4 +160,4 @@ class _Bounded(ChromaClient):
             session.close()
 
 
-__all__ = ("check_room", "of", "place_of")
+__all__ = ("ServerName", "check_room", "of", "place_of")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lancedb import index as native
+from pydantic import AfterValidator
 
 from vecsearch.errors import InvalidInputError
 
@@ -37,6 +39,24 @@ METRICS: Mapping[str, Metric] = {distance: metric for metric, distance in DISTAN
 _PQ_ROWS = 256  # what it is trained on, at least
 _KEYED_ROWS = 10_000
 _SMALL_PIECES = 50
+_STORES = ("s3", "s3+ddb", "gs", "az", "abfss", "oss", "cos", "hf", "memory", "file")
+
+
+def _checked_place(uri: str) -> str:
+    """The place of tables; the engine would take most mistakes in it for the name of a folder."""
+    scheme, found, rest = uri.partition("://")
+    if found and scheme == "db":
+        raise ValueError(
+            "LanceDB Cloud (db://) has another interface, which is not supported: give a folder or a store"
+        )
+    mistyped = not found and re.match(r"[a-z][a-z0-9+.-]+:", uri)  # s3:/bucket, localhost:8000; C: is one letter
+    if not uri or mistyped or (found and (scheme not in _STORES or not (rest or scheme == "memory"))):
+        raise ValueError(f"must be a folder, or a store such as s3://bucket/path ({', '.join(_STORES)})")
+    return uri
+
+
+Place = Annotated[str, AfterValidator(_checked_place)]
+"""The type of a setting that says where tables lie."""
 
 
 def given(config: LanceConfig) -> dict[str, Any]:

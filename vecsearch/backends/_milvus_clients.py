@@ -13,11 +13,12 @@ import logging
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import AfterValidator
 from pymilvus import MilvusClient
 
-from vecsearch.backends._clients import Client
+from vecsearch.backends._clients import IMPATIENT, Client, check_address
 from vecsearch.backends._turns import turns
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
     from vecsearch.backends.milvus import MilvusConfig
 
 SUFFIX = ".db"
+
+
+def _checked(uri: str) -> str:
+    lite = "://" not in uri and uri.endswith(SUFFIX)
+    return uri if lite or uri.startswith("unix:") else check_address(uri, schemes=("http", "https", "tcp"))
+
+
+Uri = Annotated[str, AfterValidator(_checked)]
+"""The type of a setting that takes a server's address, or a folder of Milvus Lite."""
 _guard = threading.Lock()
 _users: dict[str, int] = {}
 _found_running: set[str] = set()
@@ -48,7 +58,7 @@ def turn(client: MilvusClient) -> AbstractContextManager[None]:
 
 def _server(config: MilvusConfig) -> MilvusClient:
     # A connection of its own: the client would share one by address and token alone, whatever else was asked for.
-    return MilvusClient(timeout=config.timeout, dedicated=True, **config.connection)
+    return MilvusClient(timeout=config.timeout, dedicated=True, grpc_options=dict(IMPATIENT), **config.connection)
 
 
 def _lite(path: str, timeout: float) -> MilvusClient:

@@ -10,17 +10,20 @@ import atexit
 import contextlib
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from weakref import WeakKeyDictionary
 
+from pydantic import AfterValidator
 from qdrant_client import QdrantClient
 
-from vecsearch.backends._clients import Client
+from vecsearch.backends._clients import IMPATIENT, Client, check_address
 
 if TYPE_CHECKING:
     from vecsearch.backends.qdrant import QdrantConfig
 
 MEMORY = ":memory:"
+Url = Annotated[str, AfterValidator(lambda url: url if url == MEMORY else check_address(url, bare=True))]
+"""The type of a setting that takes a server's address, or ``":memory:"``."""
 _guard = threading.RLock()
 _locks: WeakKeyDictionary[QdrantClient, Any] = WeakKeyDictionary()
 _folders: dict[Path, tuple[QdrantClient, int]] = {}
@@ -65,6 +68,7 @@ def _opened(config: QdrantConfig) -> QdrantClient:
         "prefix": config.prefix,
         "api_key": config.api_key.get_secret_value() if config.api_key else None,
         "timeout": config.timeout,
+        "grpc_options": dict(IMPATIENT) if config.prefer_grpc else None,
     }
     given: Any = {name: value for name, value in named.items() if value is not None}
     # The check of versions warns from a thread of its own; describe and create say what is missing.

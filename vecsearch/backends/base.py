@@ -8,12 +8,13 @@ checked: float32 C-contiguous vectors of the index's width, unique ids, no empty
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vecsearch.configured import Configured, Identity
 
@@ -74,6 +75,11 @@ class BackendConfig(Configured):
     timeout: float = Field(60.0, gt=0, description="seconds for one call, its retries included")
     workers: int = Field(4, ge=1, le=64, description="parallel uploads while writing")
     batch_rows: int | None = Field(None, ge=1, description="rows in one request; less than the engine's limit")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
 
     @property
     def wants_path(self) -> bool:

@@ -79,7 +79,9 @@ class ChromaConfig(BackendConfig):
         None, validation_alias=AliasChoices("index_name", "collection_name"), description="the name of the collection"
     )
     path: str | None = Field(None, description="a folder for the engine in this process; one process at a time")
-    host: str | None = Field(None, description='the server: a name, or a URL such as "http://localhost:8000"')
+    host: _chroma_clients.ServerName | None = Field(
+        None, description='the server: a name, or a URL such as "http://localhost:8000"'
+    )
     client: GivenClient = Field(None, description="a Chroma client of your own, which is never closed")
     port: int = Field(8000, ge=1, le=65535, description="of a host that is no URL")
     ssl: bool = Field(default=False, description="encrypted, with a host that is no URL")

@@ -70,7 +70,9 @@ class LanceConfig(BackendConfig):
         None, validation_alias=AliasChoices("index_name", "table_name"), description="the name of the table"
     )
     path: str | None = Field(None, description="a folder of tables")
-    uri: str | None = Field(None, description='a folder, or tables in an object store: "s3://bucket/path"')
+    uri: _lance_index.Place | None = Field(
+        None, description='a folder, or tables in an object store: "s3://bucket/path"'
+    )
     client: GivenClient = Field(None, description="a connection of your own, from lancedb.connect; never closed")
     storage_options: dict[str, SecretStr] = Field(
         default_factory=dict, description="of the object store: keys, region, endpoint"
@@ -100,10 +102,6 @@ class LanceConfig(BackendConfig):
     def _makes_sense(self) -> Self:
         if sum(place is not None for place in (self.path, self.uri, self.client)) > 1:
             raise ValueError("give one of path, uri and client")
-        if self.uri is not None and self.uri.startswith("db://"):
-            raise ValueError(
-                "LanceDB Cloud (db://) has another interface, which is not supported: give a folder or a store"
-            )
         wrong = _lance_index.refused(self)
         if wrong:
             raise ValueError(wrong)

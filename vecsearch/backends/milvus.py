@@ -77,7 +77,7 @@ class MilvusConfig(BackendConfig):
         None, description="which vector field of a collection that has several"
     )
     db_name: Annotated[str | None, Identity()] = Field(None, description="the database of the server")
-    uri: str | None = Field(
+    uri: _milvus_clients.Uri | None = Field(
         None, description='the server, "http://localhost:19530"; or a folder of Milvus Lite, "./index.db"'
     )
     path: str | None = Field(None, description="a folder for Milvus Lite; one process at a time")

@@ -1,4 +1,4 @@
-"""Mosaic AI Vector Search, the vector search of Databricks, through its SDK (docs/adr/0011).
+"""Mosaic AI Vector Search, the vector search of Databricks, through its SDK (docs/adr/0010).
 
 A new index is one of *Direct Access*, in Unity Catalog under ``catalog_name.schema_name.index_name``. Its columns are
 fixed when it is created: a field that ``metadata_schema`` names gets one, and can be filtered by; all others come back

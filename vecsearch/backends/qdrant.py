@@ -18,7 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from qdrant_client import QdrantClient, models
 
 from vecsearch.backends import _named, _qdrant_clients, _qdrant_faults
-from vecsearch.backends._qdrant_clients import MEMORY
+from vecsearch.backends._qdrant_clients import MEMORY, Url
 from vecsearch.backends._qdrant_filters import compiled
 from vecsearch.backends._qdrant_rows import (
     batch_of,
@@ -78,7 +78,7 @@ class QdrantConfig(BackendConfig):
     vector_name: Annotated[str | None, Identity()] = Field(
         None, description="which vector of a collection that has several"
     )
-    url: str | None = Field(None, description='the server, "http://localhost:6333"; or ":memory:"')
+    url: Url | None = Field(None, description='the server, "http://localhost:6333"; or ":memory:"')
     host: str | None = Field(None, description="the server's name, instead of a url")
     path: str | None = Field(None, description="a folder for the client's local mode; one process at a time")
     client: GivenClient = Field(None, description="a qdrant_client.QdrantClient of your own, which is never closed")
