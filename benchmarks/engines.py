@@ -317,7 +317,7 @@ def main():
         return
     kept = RESULTS / "engines.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"engines": {}}
-    found["command"] = "python benchmarks/engines.py --parts writes,queries,small,million"
+    found["command"] = "python benchmarks/engines.py --parts writes,queries,small"
     found["machine"] = machine()
     rows = wordnet(args.wordnet, args.rows + 1000, DIM)
     vectors, held_out = np.ascontiguousarray(rows[: args.rows]), rows[args.rows :]

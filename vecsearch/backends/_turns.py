@@ -21,18 +21,24 @@ class Turns:
         self._door = threading.Lock()
         """Everybody passes it; a writer stays in it until it is done, so that no reader overtakes it."""
         self._readers = 0
-        self._empty = threading.Condition()
+        self._empty = threading.Condition(threading.Lock())
+        self._reading = _Reading(self)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> _Reading:
         """A block in which nobody writes."""
+        return self._reading
+
+    def enter(self) -> None:
+        """One reader more."""
         with self._door, self._empty:
             self._readers += 1
-        try:
-            yield
-        finally:
-            with self._empty:
-                self._readers -= 1
+
+    def leave(self) -> None:
+        """One reader less."""
+        with self._empty:
+            self._readers -= 1
+            # A writer that waits for readers stands in the door; one that comes later sees for itself.
+            if self._door.locked():
                 self._empty.notify_all()
 
     @contextmanager
@@ -42,6 +48,19 @@ class Turns:
             with self._empty:
                 self._empty.wait_for(lambda: not self._readers)
             yield
+
+
+class _Reading:
+    """The block of a reader; every search is one, and a generator would take as long again."""
+
+    def __init__(self, held: Turns) -> None:
+        self._turns = held
+
+    def __enter__(self) -> None:
+        self._turns.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._turns.leave()
 
 
 def turns(place: Hashable) -> Turns:
