@@ -34,10 +34,9 @@ def engines(session: nox.Session) -> None:
     files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
     results = Path(session.create_tmp()) / "conformance.xml"
     asked = [argument for argument in session.posargs if argument != "--table"]
-    session.run(
-        *("pytest", "-q", *SIDE_BY_SIDE, f"--junitxml={results}", *(asked or files)),
-        env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"},
-    )
+    # Some wait for servers, and for time to be over: three at once, even on two cores.
+    side_by_side = ("-n", "3", "--dist", "loadscope", f"--junitxml={results}")
+    session.run("pytest", "-q", *side_by_side, *(asked or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
     if not asked:
         _compare_table(session, results)
 
