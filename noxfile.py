@@ -24,21 +24,30 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def engines(session: nox.Session) -> None:
-    """The tests of the engines, against real ones: a client that is missing is a failure.
-
-    The table in the README must say what they found; ``nox -s engines -- --table`` writes it.
-    """
+    """The tests of the engines, against real ones: a client that is missing is a failure."""
     session.install("-e", ".[test-engines]")
+    _test_engines(session, *(session.posargs or ("-m", "not slow", *_engine_files())))
+
+
+@nox.session(name="engines-all")
+def engines_all(session: nox.Session) -> None:
+    """The same, on all forms of each engine. The table in the README must say so; ``-- --table`` writes it."""
+    session.install("-e", ".[test-engines]")
+    results = Path(session.create_tmp()) / "conformance.xml"
+    _test_engines(session, f"--junitxml={results}", *_engine_files())
+    _compare_table(session, results)
+
+
+def _engine_files() -> list[str]:
     files = [str(path) for name in ENGINES for path in sorted(Path("tests").glob(f"*/test_{name}*.py"))]
     files += ["tests/backends/test_server_faults.py", "tests/conformance/test_stateful.py"]
-    files += ["tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
-    results = Path(session.create_tmp()) / "conformance.xml"
-    asked = [argument for argument in session.posargs if argument != "--table"]
+    return [*files, "tests/conformance/test_sklearn.py", "tests/test_engines_agree.py"]
+
+
+def _test_engines(session: nox.Session, *arguments: str) -> None:
     # Some wait for servers, and for time to be over: three at once, even on two cores.
-    side_by_side = ("-n", "3", "--dist", "loadscope", f"--junitxml={results}")
-    session.run("pytest", "-q", *side_by_side, *(asked or files), env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
-    if not asked:
-        _compare_table(session, results)
+    side_by_side = ("-n", "3", "--dist", "loadscope")
+    session.run("pytest", "-q", *side_by_side, *arguments, env={"VECSEARCH_EXPECT_ALL_ENGINES": "1"})
 
 
 def _compare_table(session: nox.Session, results: Path) -> None:

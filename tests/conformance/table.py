@@ -138,7 +138,7 @@ def main():
     if args.write:
         readme.write_text(f"{text[: before.start(1)]}{after}\n{text[before.end(1) :]}", encoding="utf-8")
     elif f"{after}\n" != before[1]:
-        sys.exit(f"README.md has another table; `nox -s engines -- --table` writes it:\n{after}")
+        sys.exit(f"README.md has another table; `nox -s engines-all -- --table` writes it:\n{after}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class Behind:
         }
 
 
+@pytest.mark.slow
 class TestInMemory(Behind, IndexConformance):
     """With the graph that Chroma makes by itself. With a key, the same settings mean a folder."""
 

@@ -53,6 +53,7 @@ class TestWithAnIndex(Behind, IndexConformance):
         monkeypatch.setattr("vecsearch.backends.lancedb._KEEP_UP_ROWS", 1)
 
 
+@pytest.mark.slow
 class TestExactOnly(Behind, IndexConformance):
     backend = "lancedb"
 

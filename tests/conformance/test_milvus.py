@@ -36,6 +36,7 @@ class TestLite(Behind, IndexConformance):
         return {"uri": str(tmp_path / "index.db")}
 
 
+@pytest.mark.slow
 class TestLiteGraph(Behind, IndexConformance):
     backend = "milvus"
 

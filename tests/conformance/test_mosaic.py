@@ -89,6 +89,7 @@ class TestOnAStorageOptimisedEndpoint(OnAStandIn, IndexConformance):
     fields: ClassVar = {**FIELDS, "x": "str"}
 
 
+@pytest.mark.slow
 class TestWithLateWrites(OnAStandIn, IndexConformance):
     """And with that field as a number."""
 

@@ -40,6 +40,7 @@ class Behind:
         }
 
 
+@pytest.mark.slow
 class TestOverTheWire(Behind, IndexConformance):
     backend = "pinecone"
 

@@ -40,6 +40,7 @@ class TestInMemory(Behind, IndexConformance):
         return {}
 
 
+@pytest.mark.slow
 class TestInAFolder(Behind, IndexConformance):
     backend = "qdrant"
 

@@ -29,6 +29,7 @@ def engine():
     return QdrantStandIn(store), store
 
 
+@pytest.mark.slow
 class TestInTheEngine(IndexConformance):
     backend = "qdrant"
     more: ClassVar = {"search_params": {"hnsw_ef": 256}}
@@ -55,6 +56,7 @@ class TestInTheEngine(IndexConformance):
         }
 
 
+@pytest.mark.slow
 class TestQuantisedInTheEngine(TestInTheEngine):
     more: ClassVar = {
         "quantization_config": {"scalar": {"type": "int8"}},
