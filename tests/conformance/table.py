@@ -37,6 +37,7 @@ FEATURES = {
     "others": "what others do to an open index",
     "lifecycle": "save, reopen, connect, delete; secrets",
     "capabilities": "declared capabilities work, others are refused",
+    "declared_filters": "filters on declared fields, of one kind",
 }
 COLUMNS = {  # a backend, or a form of one that is run apart
     "sklearn": "sklearn",

@@ -47,7 +47,7 @@ def _checked_place(uri: str) -> str:
     scheme, found, rest = uri.partition("://")
     if found and scheme == "db":
         raise ValueError(
-            "LanceDB Cloud (db://) has another interface, which is not supported: give a folder or a store"
+            "db:// is LanceDB Cloud, which has another interface and is not supported: give a folder or a store"
         )
     mistyped = not found and re.match(r"[a-z][a-z0-9+.-]+:", uri)  # s3:/bucket, localhost:8000; C: is one letter
     if not uri or mistyped or (found and (scheme not in _STORES or not (rest or scheme == "memory"))):
