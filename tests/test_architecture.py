@@ -35,7 +35,7 @@ LAYERS = [
     {"runs"},
     {"given"},
     {"similarity"},
-    {"demo", "testing"},
+    {"demo", "testing", "bench"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,1 @@
+"""Which engine, on my data: measurements that say whether they can be trusted."""
