@@ -13,7 +13,6 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,7 +21,7 @@ import numpy as np
 
 from vecsearch.bench import gates, null, scoring, selecting, worker
 from vecsearch.bench.environment import environment
-from vecsearch.bench.points import Control, DatasetFacts, Environment, Gate, Point, Spec, Workload
+from vecsearch.bench.points import Control, DatasetFacts, Environment, Gate, Point, Search, Spec, Workload
 from vecsearch.bench.processes import in_process
 from vecsearch.bench.tasks import Observation, Task, put_data
 from vecsearch.progress import reporting
@@ -132,6 +131,7 @@ class _Session:
         self.run_id = uuid4().hex[:12]
         self._data: dict[str, Path] = {}
         self._unavailable: dict[str, str] = {}
+        self._embedded: set[str] = set()
         self._ceilings: dict[tuple[str, int, int, int], float | None] = {}
 
     def points(self, group: _Group) -> Iterator[Spec]:
@@ -149,8 +149,7 @@ class _Session:
         try:
             yield from self._measured(group, missing, home)
         finally:
-            self.perform(self._task(group, home, action="drop"))
-            shutil.rmtree(home, ignore_errors=True)
+            self._removed(group, home)
 
     def _done(self, spec: Spec) -> bool:
         # What was not available may be by now.
@@ -163,6 +162,8 @@ class _Session:
             self._unavailable[group.configuration.label] = seen.problem or ""
             yield from self._refused(group, missing, seen.problem or "")
             return
+        if seen.backend is not None and seen.backend.deployment == "embedded":
+            self._embedded.add(group.configuration.label)
         exact = scoring.exact_recall(group.job.dataset, arrays["exact_ids"]) if "exact_ids" in arrays else None
         if group.build_spec in missing:
             found = [] if seen.load is None else [gates.stored(seen.load, group.build_spec.rows)]
@@ -181,11 +182,12 @@ class _Session:
         task = self._task(group, place, action="measure", queries=name, workload=work, search_params=spec.search_params)
         seen, arrays = self._performed(group, task)
         if place != home:
-            self.perform(self._task(group, place, action="drop"))
-            shutil.rmtree(place, ignore_errors=True)
+            self._removed(group, place)
         control = Control(exact_recall=exact, null_qps=self._ceiling(group, spec))
         dataset = group.job.query_sets.get(name, group.job.dataset)
-        found, kept, said = None, {}, []
+        found: Search | None = None
+        kept: dict[str, NDArray[Any]] = {}
+        said: list[Gate] = []
         if seen.problem is None:
             passing = self._passing(dataset, spec, seen)
             found, kept, said = scoring.search(spec, dataset, passing, seen, arrays)
@@ -248,10 +250,15 @@ class _Session:
 
     def _point(self, group: _Group, spec: Spec, **parts: Any) -> Point:
         facts = DatasetFacts(queries=len(group.job.dataset.queries), **group.job.facts)
-        common = {"run_id": self.run_id, "started": datetime.now(UTC), "environment": self.machine}
-        return Point(spec=spec, dataset=facts, **common, **parts)
+        return Point(run_id=self.run_id, spec=spec, dataset=facts, environment=self.machine, **parts)
 
     # ---- processes
+
+    def _removed(self, group: _Group, home: Path) -> None:
+        """Delete an index: files with their folder, and what lies elsewhere through its engine."""
+        if group.configuration.label not in self._embedded:
+            self.perform(self._task(group, home, action="drop"))
+        shutil.rmtree(home, ignore_errors=True)
 
     def _task(self, group: _Group, home: Path, **parts: Any) -> Task:
         return Task(
