@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NEAR, ANYHOW = "bench_near", "bench_random"
 QUERY_SETS = {"correlated": "near", "anti": "far", "random": "some", "given": "queries"}
-_SHARE, _LEAST = 4, 50
+_SHARE, _LEAST = 4, 20
 _NEIGHBOURS = 100
 
 
