@@ -96,6 +96,7 @@ class _Group:
 
     def __init__(self, job: Job, configuration: Configuration, build: int) -> None:
         self.job, self.configuration, self.build = job, configuration, build
+        self._fields = sorted({name for row in job.dataset.metadata or () for name in row})
         self.build_spec = self._spec(Workload(kind="build", k=job.k, repeats=1, warmup=0), {})
         first, *others = configuration.search_params
         self.specs = [self.build_spec]
@@ -117,7 +118,7 @@ class _Group:
             backend=configuration.backend,
             settings=dict(configuration.shown),
             search_params=dict(params),
-            fields=sorted({name for row in (dataset.metadata or ())[:1] for name in row}),
+            fields=self._fields,
             build=self.build,
             workload=work,
         )

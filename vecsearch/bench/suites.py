@@ -54,6 +54,16 @@ class Suite:
     filters: Mapping[str, Filter | Mapping[str, Any]] = field(default_factory=dict)
     """Filters of the user's own, by name."""
 
+    def __post_init__(self) -> None:
+        for name, least in (("k", self.ks), ("concurrency", self.concurrency), ("batches", self.batches)):
+            if any(number < 1 for number in least):
+                raise InvalidInputError(f"{name} must be at least 1, not {min(least)}")
+        for name, count in (("repeats", self.repeats), ("builds", self.builds), ("queries", self.queries)):
+            if count < 1:
+                raise InvalidInputError(f"{name} must be at least 1, not {count}")
+        if any(rate <= 0 for rate in self.rates):
+            raise InvalidInputError(f"a rate must be positive, not {min(self.rates):g}")
+
 
 SUITES: Mapping[str, Suite] = {
     # Minutes on two cores, whatever the engines are: some write a hundred rows a second.
