@@ -22,12 +22,12 @@ _TOP, _RIGHT, _FOOT = 26, 18, 44
 _LETTER = 6.7  # the width of one at the size of the style sheet, more or less
 _ROW, _BAR = 20, 22
 _NAME = 34
-_R = 4.5
+_R, _RING = 4.5, 9.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One measured value. ``low`` and ``high``: how far it spread."""
+    """One measured value. ``low`` and ``high``: how far it spread. ``noisy`` ones have a ring."""
 
     x: float
     y: float
@@ -35,6 +35,7 @@ class Mark:
     key: str | None = None
     low: float | None = None
     high: float | None = None
+    noisy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +128,26 @@ def _line(frame: _Frame, series: Series) -> Markup:
     for mark, (x, _) in zip(series.line, places, strict=True):
         if mark.low is not None and mark.high is not None:
             drawn.append(_path(f"M{x} {frame.y(mark.low)}V{frame.y(mark.high)}", class_="spread"))
-    drawn += [
-        _linked(mark, _shape(series.style, x, y, hollow=series.hollow))
-        for mark, (x, y) in zip(series.line, places, strict=True)
-    ]
+    drawn += [_marked(series, mark, frame, hollow=series.hollow) for mark in series.line]
     return element("g", *drawn, class_=_style(series))
 
 
 def _others(frame: _Frame, series: Series) -> Markup | None:
     if not series.others:
         return None
-    drawn = [
-        _linked(mark, _shape(series.style, frame.x(mark.x), frame.y(mark.y), hollow=True)) for mark in series.others
-    ]
+    drawn = [_marked(series, mark, frame, hollow=True) for mark in series.others]
     return element("g", *drawn, class_=f"{_style(series)} faint")
+
+
+def _marked(series: Series, mark: Mark, frame: _Frame, *, hollow: bool) -> Markup:
+    x, y = frame.x(mark.x), frame.y(mark.y)
+    shape = _shape(series.style, x, y, hollow=hollow)
+    ring = _path(f"M{x - _RING} {y}{_circle(_RING)}", class_="ring") if mark.noisy else None
+    return _linked(mark, joined([shape, ring]))
+
+
+def _circle(r: float) -> str:
+    return f"a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
 
 
 def _style(series: Series) -> str:
@@ -148,15 +155,15 @@ def _style(series: Series) -> str:
 
 
 def _linked(mark: Mark, shape: Markup) -> Markup:
-    drawn = joined([element("title", mark.text), shape])
+    text = f"{mark.text} (noisy)" if mark.noisy else mark.text
+    drawn = joined([element("title", text), shape])
     # Not a stop for the tabulator: the table under each chart has the same links, in order.
     return link(mark.key, drawn, tabindex="-1") if mark.key else element("g", drawn)
 
 
 def _shape(style: int, x: float, y: float, *, hollow: bool) -> Markup:
-    r = _R
     paths = (
-        f"M{x - r} {y}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z",  # a circle
+        f"M{x - _R} {y}{_circle(_R)}",
         f"M{x - 4} {y - 4}h8v8h-8z",  # a square
         f"M{x} {y - 5.5}l5.5 9.5h-11z",  # a triangle
         f"M{x} {y - 6}l6 6l-6 6l-6 -6z",  # a diamond

@@ -20,7 +20,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: str | None, **attributes: str | float | None) -> Markup:
+def element(name: str, /, *children: str | None, **attributes: str | float | None) -> Markup:
     """An element; children that are no ``Markup`` are escaped, attributes always.
 
     Attributes that are ``None`` are left out, a trailing underscore is dropped (``class_``), and other underscores
