@@ -79,6 +79,8 @@ class Spec(_Record):
     """What was requested of the backend, without secrets."""
     search_params: dict[str, JsonValue] = Field(default_factory=dict)
     """What was requested of each search: the points of one frontier differ in this alone."""
+    fields: list[str] = Field(default_factory=list)
+    """The metadata fields that the rows carry."""
     build: Count = 0
     """Which build of the same index."""
     seed: int = 0
@@ -168,6 +170,8 @@ class Search(_Record):
     """From when it should have been sent: with the wait behind a stall. Open loop only."""
     qps: float
     """Queries a second: all queries over the time of all repeats."""
+    rate: float | None = None
+    """At how many queries a second they were to be sent; open loop only."""
     qps_repeats: list[float]
     p50_repeats: list[float]
     """The median service time of each repeat, in nanoseconds."""
@@ -241,6 +245,8 @@ class Control(_Record):
     load_average: float | None = None
     steal: Share | None = None
     """The share of processor time that the host took away."""
+    others: Share | None = None
+    """The share of processor time that other work took."""
 
 
 class Environment(_Record):
