@@ -124,7 +124,7 @@ def at_rates(found: Sequence[Trial], styles: Mapping[str, int]) -> Markup | None
     for name, own in grouped(usual(found), lambda trial: trial.name).items():
         response, service = [], []
         for trial in sorted(own, key=lambda one: one.spec.workload.rate or 0.0):
-            rate = trial.spec.workload.rate or trial.qps
+            rate = trial.median(lambda search: search.rate) or trial.spec.workload.rate or trial.qps
             waited = in_ms(trial.median(lambda search: search.response.p99 if search.response else None))
             if waited is None:
                 continue

@@ -31,8 +31,8 @@ def element(name: str, /, *children: str | None, **attributes: str | float | Non
         if value is not None:
             written = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
             opening.append(f'{key.rstrip("_").replace("_", "-")}="{safe(str(written))}"')
-    start = f"<{' '.join(opening)}>"
-    return Markup(start) if name in _VOID else Markup(f"{start}{joined(children)}</{name}>")
+    start = " ".join(opening)
+    return Markup(f"<{start}/>") if name in _VOID else Markup(f"<{start}>{joined(children)}</{name}>")
 
 
 def joined(parts: Iterable[str | None], between: str = "") -> Markup:

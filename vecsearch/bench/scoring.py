@@ -74,9 +74,7 @@ def search(
         qps_repeats=[
             float(sizes[arrays["repeat"] == number].sum()) / seen.repeat_seconds[number] for number in repeats
         ],
-        p50_repeats=[
-            float(np.median(service[arrays["repeat"] == number])) for number in repeats if counts[number]
-        ],
+        p50_repeats=[float(np.median(service[arrays["repeat"] == number])) for number in repeats if counts[number]],
         errors=seen.errors,
         asked=seen.asked,
         error=seen.error,

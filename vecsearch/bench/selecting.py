@@ -73,7 +73,7 @@ def spec(dataset: Dataset, name: str, tree: Filter | Mapping[str, Any], correlat
     among = passing(dataset, parsed)
     rate = len(among) / len(dataset.vectors)
     lift = None
-    if 0 < len(among):
+    if len(among) > 0:
         nearest = truth(dataset, min(_NEIGHBOURS, len(dataset.vectors))).positions
         lift = float(np.isin(nearest, among).mean()) / rate
     return FilterSpec(name=name, tree=to_json(parsed), pass_rate=rate, correlation=correlation, lift=lift)
@@ -89,8 +89,10 @@ def passing(dataset: Dataset, tree: Filter | Mapping[str, Any]) -> NDArray[np.in
 
 def without_fields(dataset: Dataset) -> Dataset:
     """The dataset without metadata, for workloads that do not filter."""
-    return dataset if dataset.metadata is None else replace(
-        make(dataset.name, dataset.vectors, dataset.queries, dataset.metric)
+    return (
+        dataset
+        if dataset.metadata is None
+        else replace(make(dataset.name, dataset.vectors, dataset.queries, dataset.metric))
     )
 
 

@@ -77,13 +77,26 @@ def _backends(points: Sequence[Point]) -> Markup:
         exact = {"always": "always", "on_request": "on request", "never": "never"}[facts.exactness] if facts else ""
         called = label if label == own[0].spec.backend else f"{label} ({own[0].spec.backend})"
         deployment = facts.deployment if facts else "not available"
-        rows.append([called, deployment, versions, exact, verdicts, _repeats(own), _rebuilt(own), _ceiling(own)])
-    head = ("backend", "class", "client", "exact", "results", "repeats differ by", "builds differ by", "of the ceiling")
+        rows.append(
+            [called, deployment, versions, exact, verdicts, _repeats(own), _rebuilt(own), _ceiling(own), _busy(own)]
+        )
+    head = (
+        "backend",
+        "class",
+        "client",
+        "exact",
+        "results",
+        "repeats differ by",
+        "builds differ by",
+        "of the ceiling",
+        "other work",
+    )
     about = element(
         "p",
         "Repeats: the largest spread of the median time over the repeats of one result, as its coefficient of "
         "variation. Builds: the slowest over the fastest build of the same settings, by median time. Ceiling: the "
-        "largest share of what the harness reaches with a backend that does nothing; above 50 % it measures itself.",
+        "largest share of what the harness reaches with a backend that does nothing; above 50 % it measures itself. "
+        "Other work: the largest share of the processors that others took, the host of a virtual machine included.",
     )
     return joined([table(head, rows, "Backends"), about])
 
@@ -109,6 +122,11 @@ def _rebuilt(own: Sequence[Point]) -> str:
 def _ceiling(own: Iterable[Point]) -> str:
     found = [point.search.qps / point.control.null_qps for point in own if point.search and point.control.null_qps]
     return f"{max(found):.0%}{' (bound)' if max(found) > _BOUND else ''}" if found else ""
+
+
+def _busy(own: Iterable[Point]) -> str:
+    controls = [point.control for point in own if point.control.others is not None or point.control.steal is not None]
+    return f"{max((one.others or 0) + (one.steal or 0) for one in controls):.0%}" if controls else ""
 
 
 def _failures(points: Sequence[Point]) -> Markup | None:
