@@ -148,7 +148,7 @@ def _reasons(failed: Iterable[Gate]) -> str:
     return "; ".join(f"{gate.name}: {gate.detail}" for gate in failed)
 
 
-def asked(point: Point) -> str:
+def asked(point: Point, *, build: bool = True) -> str:
     """What was asked, in one line."""
     spec, work = point.spec, point.spec.workload
     said = [spec.label, work.kind]
@@ -160,7 +160,7 @@ def asked(point: Point) -> str:
     said += [f"batches of {work.batch}"] if work.batch > 1 else []
     said += ["exact"] if work.exact else []
     said += [f"filter {work.filter.name}"] if work.filter else []
-    return ", ".join([*said, spec.dataset, f"build {spec.build}"])
+    return ", ".join([*said, spec.dataset, *([f"build {spec.build}"] if build else [])])
 
 
 def _gates(points: Sequence[Point]) -> Markup | None:
