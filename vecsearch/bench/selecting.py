@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NEAR, ANYHOW = "bench_near", "bench_random"
 QUERY_SETS = {"correlated": "near", "anti": "far", "random": "some", "given": "queries"}
-_SHARE, _LEAST = 4, 50
+_SHARE, _LEAST = 4, 20
 _NEIGHBOURS = 100
 
 
@@ -73,7 +73,7 @@ def spec(dataset: Dataset, name: str, tree: Filter | Mapping[str, Any], correlat
     among = passing(dataset, parsed)
     rate = len(among) / len(dataset.vectors)
     lift = None
-    if len(among) > 0:
+    if len(among):
         nearest = truth(dataset, min(_NEIGHBOURS, len(dataset.vectors))).positions
         lift = float(np.isin(nearest, among).mean()) / rate
     return FilterSpec(name=name, tree=to_json(parsed), pass_rate=rate, correlation=correlation, lift=lift)
