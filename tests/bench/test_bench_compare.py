@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 import vecsearch
-from vecsearch import F
+from vecsearch import F, registry
 from vecsearch.bench.points import Point
 from vecsearch.bench.store import Store
-from vecsearch.bench.suites import SUITES, jobs, suite
+from vecsearch.bench.suites import SUITES, Source, Suite, jobs, suite
 from vecsearch.cli.app import app
-from vecsearch.errors import InvalidInputError
+from vecsearch.errors import InvalidInputError, MissingDependencyError
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +79,23 @@ def test_the_suites_are_what_they_say():
     assert list(SUITES) == ["smoke", "standard", "full"]
     with pytest.raises(InvalidInputError, match="no suite 'huge'; there are smoke, standard, full"):
         suite("huge")
-    digits, mixture = jobs(suite("smoke", queries=20))
+    digits, mixture = jobs(
+        suite("smoke", queries=20, sources=(Source("digits", 100, brief=True), Source("mixture", 200)))
+    )
     assert [work.kind for work in digits.workloads] == ["search"]
     kinds = [work.kind for work in mixture.workloads]
     assert kinds == ["search", "search", "open", "filtered", "filtered", "filtered", "reopen"]
     assert digits.dataset.metadata is None
-    assert mixture.dataset.vectors.shape == (1000, 384)
+    assert mixture.dataset.vectors.shape == (200, 384)
     assert set(mixture.query_sets) == {"near", "far", "some"}
 
 
-def test_the_command_runs_shows_and_goes_on(rows, tmp_path):
+def test_the_command_runs_shows_and_goes_on(rows, tmp_path, monkeypatch):
+    brief = Suite(sources=(), concurrency=(1,), repeats=1, warmup=0, seconds=0.0, reopen=False)
+    monkeypatch.setitem(SUITES, "smoke", brief)
     np.save(tmp_path / "mine.npy", rows)
     words = ("bench", "run", "--backend", "sklearn", "--dataset", str(tmp_path / "mine.npy"), "--queries", "20")
-    words += ("--concurrency", "1", "--rate", "200", "--repeats", "1", "--out", str(tmp_path / "out"))
+    words += ("--concurrency", "1", "--repeats", "1", "--out", str(tmp_path / "out"))
     found = vecsearch_(*words, "--json")
     assert found.exit_code == 0, found.output
     points = [Point.model_validate(one) for one in json.loads(found.stdout)]
@@ -103,16 +107,18 @@ def test_the_command_runs_shows_and_goes_on(rows, tmp_path):
     assert f"{len(points)} points: " in again.stderr
 
 
-def test_a_backend_that_was_named_and_cannot_run_is_a_failure(rows, tmp_path):
+def test_a_backend_that_was_named_and_cannot_run_is_a_failure(rows, tmp_path, monkeypatch):
+    def missing(name):
+        raise MissingDependencyError(f"the {name} backend needs it: pip install it")
+
     np.save(tmp_path / "mine.npy", rows)
-    (tmp_path / "how.toml").write_text('[away]\ntype = "qdrant"\nurl = "http://localhost:1"\ntimeout = 0.2\n')
-    pytest.importorskip("qdrant_client")
-    found = vecsearch_(
-        *("bench", "run", "--configurations", str(tmp_path / "how.toml"), "--dataset", str(tmp_path / "mine.npy")),
-        *("--queries", "20", "--out", str(tmp_path / "out")),
-    )
+    (tmp_path / "how.toml").write_text('[away]\ntype = "qdrant"\n')
+    words = ["bench", "run", "--dataset", str(tmp_path / "mine.npy"), "--queries", "20"]
+    words += ["--configurations", str(tmp_path / "how.toml"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(registry, "backend_class", missing)
+    found = vecsearch_(*words)
     assert found.exit_code == 1
-    assert "away is not available: " in found.stderr
+    assert "away is not available: the qdrant backend needs it: pip install it" in found.stderr
     assert "unavailable" in found.stdout
 
 

@@ -156,6 +156,8 @@ def _workloads(chosen: Suite, base: Workload, filters: Sequence[FilterSpec], row
     found += [with_(kind="batch", batch=size) for size in chosen.batches]
     if chosen.reopen:
         found.append(with_(kind="reopen", repeats=1, seconds=0.0, warmup=0))
+    if chosen.overhead:
+        found.append(with_(kind="overhead", seconds=0.0))
     if chosen.stream is not None:
         found.append(with_(kind="stream", rate=chosen.stream, seconds=chosen.stream_seconds, repeats=1))
     return found

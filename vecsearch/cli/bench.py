@@ -73,7 +73,7 @@ def run(
     """
     from vecsearch.bench import summary
     from vecsearch.bench.configurations import several
-    from vecsearch.bench.datasets import QUERIES, load
+    from vecsearch.bench.datasets import load
     from vecsearch.bench.runner import run as measure
     from vecsearch.bench.store import Store
     from vecsearch.bench.suites import jobs
@@ -92,12 +92,12 @@ def run(
     named = [name for given in backend or () for name in given.split(",")]
     if named and configurations is not None:
         raise InvalidInputError("--backend and --configurations are two ways to say which; give one")
+    if rows is not None and not dataset:
+        raise InvalidInputError("--rows goes with --dataset")
     found = several(_table(configurations) if configurations is not None else named or None)
     given = None
     if dataset:
-        given = [load(name, rows=rows, queries=queries or min(chosen.queries, QUERIES), seed=seed) for name in dataset]
-    elif rows is not None:
-        raise InvalidInputError("--rows goes with --dataset")
+        given = [load(name, rows=rows, queries=chosen.queries, seed=seed) for name in dataset]
     points = measure(jobs(chosen, given), found, Store(out), timeout=timeout)
     if as_json:
         output.document([point.model_dump(mode="json") for point in points])
