@@ -98,7 +98,8 @@ def others(label):
     params = {} if miss == 0 else {"ef": 40}
     for rate in (100, 200, 400, 800):
         slow = times(1e3 / speed * (1 + (rate / speed) ** 2 * 20))
-        search = a_search(1 - miss / 9, rate * 0.99, response=slow)
+        quick = a_search(1 - miss / 9, speed, response=slow)
+        search = quick.model_copy(update={"qps": rate * 0.99, "rate": float(rate)})
         yield a_result(a_spec(label, "open", params, rate=rate), search=search)
     for correlation, factor in {"correlated": 0.5, "random": 1, "anti": 3}.items():
         for passing in (0.01, 0.1, 0.5, 0.99):

@@ -153,13 +153,13 @@ def test_what_broke_and_what_is_gone_fails(tmp_path):
     before = run(tmp_path / "a")
     broken = compare(before, run(tmp_path / "b", verdict="invalid"))
     assert broken.failed()
-    assert broken.broken == ("quick, search, k=10, mixture: invalid (rows: 9 of 10)",)
+    assert broken.broken == ("quick, search k=10, mixture: invalid (rows: 9 of 10)",)
     assert compare(run(tmp_path / "c", verdict="invalid"), before).failed() is False
     other = a_spec("served")
     more = run(tmp_path / "d")
     more.put(a_result(other, search=a_search(0.9, 100)))
     gone = compare(more, before)
-    assert gone.missing == ("served, search, k=10, mixture",)
+    assert gone.missing == ("served, search k=10, mixture",)
     assert (gone.failed(), gone.failed(allow_missing=True)) == (True, False)
     assert compare(before, more).added == gone.missing
     assert not compare(before, more).failed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vecsearch.bench.frontier import Reached, Spot, at, frontier
 
@@ -173,3 +173,18 @@ def usual(found: Iterable[Trial]) -> list[Trial]:
         chosen = min(enough, key=recall.__getitem__) if enough else max(recall, key=recall.__getitem__)
         kept += settings[chosen]
     return kept
+
+
+def at_equal_recall(points: Iterable[Point]) -> list[dict[str, Any]]:
+    """The table at equal recall as records, for one client: queries a second, ``None`` where it was not reached."""
+    found = [trial for trial in trials(points) if trial.spec.workload.kind == "search"]
+    single = [trial for trial in found if trial.spec.workload.concurrency == 1]
+    rows = []
+    for (data, k), own in grouped(single, lambda trial: (trial.spec.dataset, trial.spec.workload.k)).items():
+        for one in standings(own):
+            row: dict[str, Any] = {"data": data, "k": k, "backend": one.name, "class": one.deployment}
+            for target, fast, short in zip(TARGETS, one.qps, one.p99, strict=True):
+                row[f"qps@{target:.2f}"] = None if fast is None else round(fast.value, 1)
+                row[f"p99_ms@{target:.2f}"] = None if short is None else round(short.value, 3)
+            rows.append({**row, "best_recall": one.best.recall})
+    return rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vecsearch.bench.markup import Markup, element, joined, link, table
 from vecsearch.bench.scales import number
+from vecsearch.bench.summary import what
 from vecsearch.bench.trials import COUNTED, grouped, whatever_build
 
 if TYPE_CHECKING:
@@ -150,17 +151,11 @@ def _reasons(failed: Iterable[Gate]) -> str:
 
 def asked(point: Point, *, build: bool = True) -> str:
     """What was asked, in one line."""
-    spec, work = point.spec, point.spec.workload
-    said = [spec.label, work.kind]
-    if point.search or work.kind != "build":
-        said.append(f"k={work.k}")
-    said += [f"{name}={value}" for name, value in sorted(spec.search_params.items())]
-    said += [f"{work.concurrency} clients"] if work.concurrency > 1 else []
-    said += [f"{number(work.rate)} a second"] if work.rate else []
-    said += [f"batches of {work.batch}"] if work.batch > 1 else []
-    said += ["exact"] if work.exact else []
-    said += [f"filter {work.filter.name}"] if work.filter else []
-    return ", ".join([*said, spec.dataset, *([f"build {spec.build}"] if build else [])])
+    spec = point.spec
+    params = [f"{name}={value}" for name, value in sorted(spec.search_params.items())]
+    exact = ["exact"] if spec.workload.exact else []
+    said = [spec.label, *params, what(spec.workload), *exact, spec.dataset]
+    return ", ".join([*said, f"build {spec.build}"] if build else said)
 
 
 def _gates(points: Sequence[Point]) -> Markup | None:

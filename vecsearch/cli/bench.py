@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from vecsearch.cli import inputs, options, output
+from vecsearch.cli import inputs, options, output, reports
 from vecsearch.cli.commands import say
 from vecsearch.errors import InvalidInputError
 
 app = typer.Typer(
     help="Measure engines on your own data: speed, recall, and whether to believe it.", no_args_is_help=True
 )
+
+app.command("report")(reports.report)
+app.command("compare")(reports.compare)
 
 _NO = 1
 _OUT = Path("vecsearch-bench")
