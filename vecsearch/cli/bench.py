@@ -1,149 +1,141 @@
-"""``bench``: which engine, on my data."""
+"""``bench``: which engine, on which data."""
 
-from dataclasses import asdict, replace
+import json
+import sys
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vecsearch.cli import options, output
+from vecsearch.cli import bench_data, inputs, options, output, reports
 from vecsearch.cli.commands import say
+from vecsearch.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from vecsearch.bench.datasets import Dataset
-    from vecsearch.bench.inspecting import Inspection
+app = typer.Typer(
+    help="Measure engines on your own data: speed, recall, and whether to believe it.", no_args_is_help=True
+)
 
-app = typer.Typer(help="Which engine, on my data: measure, compare, report.", no_args_is_help=True)
-data = typer.Typer(help="The data that engines are measured on.", no_args_is_help=True)
-app.add_typer(data, name="data")
+app.add_typer(bench_data.app, name="data")
+app.command("report")(reports.report)
+app.command("compare")(reports.compare)
 
-_TRUTH = 100  # neighbours in a file of ann-benchmarks
-
-_Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA", help="digits, mixture, mixture:alpha=0.6, wordnet:FOLDER, or a path.", show_default=False
-    ),
-]
-_Out = Annotated[
-    Path, typer.Argument(metavar="OUT", help="A new folder, or a new file ending in .hdf5.", show_default=False)
-]
-_RowCount = Annotated[
-    int | None, typer.Option("--rows", help="How many rows; all by default.", min=1, show_default=False)
-]
-_QueryCount = Annotated[int, typer.Option("--queries", help="How many queries, held out, at most.", min=1)]
-_Seed = Annotated[int, typer.Option("--seed", help="Which rows and queries are drawn.", min=0)]
-_Metric = Annotated[
-    str | None,
-    typer.Option("--metric", help="cosine, euclidean or dotproduct; else what the file says.", show_default=False),
-]
+_NO = 1
+_OUT = Path("vecsearch-bench")
 
 
-@data.command()
-def make(
-    source: _Source,
-    out: _Out,
-    rows: _RowCount = None,
-    queries: _QueryCount = 1000,
-    seed: _Seed = 0,
-    metric: _Metric = None,
-) -> None:
-    """Write a data set by its name: vectors, queries held out from them, metadata."""
-    from vecsearch.bench import datasets
+@app.command("env")
+def env(as_json: options.Json = False) -> None:
+    """Show what is recorded of this machine with each result: no host name, no path."""
+    from vecsearch.bench.environment import environment
 
-    _write(datasets.load(source, rows=rows, queries=queries, seed=seed, metric=metric), out)
+    found = environment().model_dump(mode="json")
+    if as_json:
+        output.document(found)
+        return
+    output.table(["what", "value"], [[name, value] for name, value in found.items()])
 
 
-@data.command("import")
-def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="HDF5 of ann-benchmarks, .npy, .fvecs, .fbin, .parquet.", show_default=False
-        ),
-    ],
-    out: _Out,
-    queries_file: Annotated[
+@app.command("run")
+def run(
+    suite: Annotated[str, typer.Option("--suite", help="smoke (minutes), standard, or full (hours).")] = "smoke",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="A backend or profile; again, or by commas, for more. All that are known."),
+    ] = None,
+    configurations: Annotated[
         Path | None,
-        typer.Option("--queries-file", help="The queries, where they are a file of their own.", show_default=False),
+        typer.Option(
+            "--configurations",
+            help='TOML or JSON: {"name": {"type": "qdrant", SETTING: …, "search_params": [{…}, {…}]}}.',
+            show_default=False,
+        ),
     ] = None,
-    embeddings: Annotated[
-        str | None, typer.Option("--embeddings", help="The column of vectors in Parquet.", show_default=False)
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", help="digits, mixture, wordnet:FOLDER, or a file; again for more."),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="What reports call it; else the file's name.", show_default=False)
+    rows: Annotated[int | None, typer.Option("--rows", help="Rows of each dataset.", show_default=False)] = None,
+    queries: Annotated[int | None, typer.Option("--queries", help="Queries held out.", show_default=False)] = None,
+    k: Annotated[str | None, typer.Option("-k", help="How many neighbours: 10, or 10,100.", show_default=False)] = None,
+    concurrency: Annotated[
+        str | None, typer.Option("--concurrency", help="Threads that ask: 1,2,4.", show_default=False)
     ] = None,
-    rows: _RowCount = None,
-    queries: _QueryCount = 1000,
-    seed: _Seed = 0,
-    metric: _Metric = None,
-) -> None:
-    """Write a file of vectors as a data set. Queries come from the file, another file, or are held out."""
-    from vecsearch.bench import datasets, formats
-
-    found = formats.read(file, embeddings=embeddings)
-    if queries_file is not None:
-        found = replace(found, queries=formats.read(queries_file, embeddings=embeddings).vectors)
-    title = name or file.stem
-    _write(datasets.of_contents(title, found, rows=rows, queries=queries, seed=seed, metric=metric), out)
-
-
-def _write(dataset: "Dataset", out: Path) -> None:
-    from vecsearch.bench import formats
-    from vecsearch.bench.truth import truth
-
-    exact = None
-    if formats.is_hdf5(out):
-        formats.refuse_existing(out)  # before the truth is found, which may take a while
-        exact = truth(dataset, _TRUTH)
-    formats.write(dataset, out, exact)
-    shape = f"{len(dataset.vectors):,} rows of {dataset.vectors.shape[1]}, {len(dataset.queries):,} queries"
-    say(f"{out}: {shape}, {dataset.metric}")
-
-
-@data.command()
-def inspect(
-    source: _Source,
-    rows: _RowCount = None,
-    queries: _QueryCount = 1000,
-    seed: _Seed = 0,
-    metric: _Metric = None,
+    rate: Annotated[
+        str | None, typer.Option("--rate", help="Queries a second of the open loop: 20,100.", show_default=False)
+    ] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", help="Rounds of each search.", show_default=False)] = None,
+    builds: Annotated[int | None, typer.Option("--builds", help="Builds of each index.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Which rows and queries are drawn.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Where results lie; a run goes on where it stopped.")] = _OUT,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one measurement.")] = 1800.0,
     as_json: options.Json = False,
 ) -> None:
-    """Say how large and how hard a data set is, and what its filters let pass."""
-    from vecsearch.bench import datasets, inspecting
+    """Measure backends, each point in a process of its own.
 
-    found = inspecting.inspect(datasets.load(source, rows=rows, queries=queries, seed=seed, metric=metric), seed=seed)
+    Exit code 1: a result is invalid, or a backend that was named cannot run.
+    """
+    from vecsearch.bench import summary
+    from vecsearch.bench.configurations import several
+    from vecsearch.bench.datasets import load
+    from vecsearch.bench.runner import run as measure
+    from vecsearch.bench.store import Store
+    from vecsearch.bench.suites import jobs
+    from vecsearch.bench.suites import suite as chosen_suite
+
+    chosen = chosen_suite(
+        suite,
+        queries=queries,
+        ks=_numbers(k, "-k", int),
+        concurrency=_numbers(concurrency, "--concurrency", int),
+        rates=_numbers(rate, "--rate", float),
+        repeats=repeats,
+        builds=builds,
+        seed=seed,
+    )
+    named = [name for given in backend or () for name in given.split(",")]
+    if named and configurations is not None:
+        raise InvalidInputError("--backend and --configurations are two ways to say which; give one")
+    if rows is not None and not dataset:
+        raise InvalidInputError("--rows goes with --dataset")
+    found = several(_table(configurations) if configurations is not None else named or None)
+    given = None
+    if dataset:
+        given = [load(name, rows=rows, queries=chosen.queries, seed=seed) for name in dataset]
+    points = measure(jobs(chosen, given), found, Store(out), timeout=timeout)
     if as_json:
-        output.document(asdict(found))
-        return
-    output.lines(_facts(found))
-    if found.fields:
-        output.lines([""])
-        records = [
-            {
-                "field": field.name,
-                "values": field.values,
-                "present": field.present,
-                "pass rate min": field.pass_rate_min,
-                "median": field.pass_rate_median,
-                "max": field.pass_rate_max,
-            }
-            for field in found.fields
-        ]
+        output.document([point.model_dump(mode="json") for point in points])
+    else:
+        hidden = ("key",) if sys.stdout.isatty() else ()
+        records = [{name: value for name, value in row.items() if name not in hidden} for row in summary.rows(points)]
         output.rows(records, output.Format.table)
+    for label, problem in summary.unavailable(points).items():
+        say(f"{label} is not available: {problem}")
+    say(f"{summary.verdict(points)}; in {out}")
+    asked_for = bool(named or configurations)
+    if any(point.verdict == "invalid" or (asked_for and point.verdict == "unavailable") for point in points):
+        raise typer.Exit(_NO)
 
 
-def _facts(found: "Inspection") -> list[str]:
-    def figure(value: float | None, digits: int) -> str:
-        return "unknown" if value is None else f"{value:.{digits}f}"
+def _numbers(text: str | None, option: str, kind: type[int] | type[float]) -> tuple[Any, ...] | None:
+    if text is None:
+        return None
+    try:
+        found = tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) <= 0:
+        raise InvalidInputError(f"{option} takes positive numbers by commas, not {text!r}")
+    return found
 
-    dimension = f"{figure(found.lid_median, 1)} (90 % of queries below {figure(found.lid_p90, 1)})"
-    return [
-        f"{found.name}  {found.rows:,} rows of {found.dim}, {found.queries:,} queries, {found.metric}",
-        f"sha256              {found.sha256}",
-        f"norms               {found.norm_min:.4g} to {found.norm_max:.4g}, median {found.norm_median:.4g}",
-        f"duplicates          {found.duplicates:,} rows; {found.known_queries:,} queries are rows",
-        f"intrinsic dimension {dimension}",
-        f"relative contrast   {figure(found.contrast_median, 2)} (at the 10th neighbour)",
-    ]
+
+def _table(path: Path) -> dict[str, Any]:
+    """Configurations from a file."""
+    text = inputs.text(path)
+    try:
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{path} is no {'TOML' if path.suffix == '.toml' else 'JSON'}: {error}") from error
+    if not isinstance(found, dict) or not found:
+        raise InvalidInputError(f"{path} must hold configurations by name")
+    return found
