@@ -36,7 +36,7 @@ LAYERS = [
     {"runs"},
     {"given", "model_names"},
     {"similarity"},
-    {"demo", "testing"},
+    {"demo", "testing", "bench"},
     {"cli"},
     {"__main__"},
 ]

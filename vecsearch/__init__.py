@@ -128,7 +128,7 @@ _HOMES = {
     "views": "View",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
-_SUBMODULES = ("backends", "errors", "filters", "models", "testing")
+_SUBMODULES = ("backends", "bench", "errors", "filters", "models", "testing")
 
 
 def __getattr__(name: str) -> Any:

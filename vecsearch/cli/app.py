@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from vecsearch import __version__
-from vecsearch.cli import audits, copying, facts, reading, runs, serving, showing, writing
+from vecsearch.cli import audits, bench, copying, facts, reading, runs, serving, showing, writing
 from vecsearch.cli.commands import Commands
 from vecsearch.cli.output import lines
 
@@ -49,6 +49,7 @@ app.command("remove", rich_help_panel=_INDEX)(writing.remove)
 app.command("duplicates", rich_help_panel=_INDEX)(reading.duplicates)
 app.command("unique", rich_help_panel=_INDEX)(reading.unique)
 app.add_typer(runs.app, name="runs", rich_help_panel=_CARE)
+app.add_typer(bench.app, name="bench", rich_help_panel=_CARE)
 app.command("check", rich_help_panel=_CARE)(audits.check)
 app.command("recall", rich_help_panel=_CARE)(audits.recall)
 app.command("conformance", rich_help_panel=_CARE)(audits.conformance)
