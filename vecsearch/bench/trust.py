@@ -78,20 +78,12 @@ def _backends(points: Sequence[Point]) -> Markup:
         exact = {"always": "always", "on_request": "on request", "never": "never"}[facts.exactness] if facts else ""
         called = label if label == own[0].spec.backend else f"{label} ({own[0].spec.backend})"
         deployment = facts.deployment if facts else "not available"
-        rows.append(
-            [called, deployment, versions, exact, verdicts, _repeats(own), _rebuilt(own), _ceiling(own), _busy(own)]
-        )
-    head = (
-        "backend",
-        "class",
-        "client",
-        "exact",
-        "results",
-        "repeats differ by",
-        "builds differ by",
-        "of the ceiling",
-        "other work",
-    )
+        effective = facts.settings if facts and facts.settings else own[0].spec.settings
+        settings = ", ".join(f"{name}={value}" for name, value in sorted(effective.items())) or "defaults"
+        figures = [measure(own) for measure in (_repeats, _rebuilt, _ceiling, _busy)]
+        rows.append([called, deployment, versions, exact, settings, verdicts, *figures])
+    names = ("repeats differ by", "builds differ by", "of the ceiling", "other work")
+    head = ("backend", "class", "client", "exact", "settings in effect", "results", *names)
     about = element(
         "p",
         "Repeats: the largest spread of the median time over the repeats of one result, as its coefficient of "

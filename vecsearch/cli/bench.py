@@ -70,11 +70,11 @@ def run(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one measurement.")] = 1800.0,
     as_json: options.Json = False,
 ) -> None:
-    """Measure backends, each point in a process of its own.
+    """Measure backends, each point in a process of its own, and write the page that bench report writes.
 
     Exit code 1: a result is invalid, or a backend that was named cannot run.
     """
-    from vecsearch.bench import summary
+    from vecsearch.bench import report, summary
     from vecsearch.bench.configurations import several
     from vecsearch.bench.datasets import QUERIES, load
     from vecsearch.bench.runner import run as measure
@@ -101,7 +101,10 @@ def run(
         given = [load(name, rows=rows, queries=queries or min(chosen.queries, QUERIES), seed=seed) for name in dataset]
     elif rows is not None:
         raise InvalidInputError("--rows goes with --dataset")
-    points = measure(jobs(chosen, given), found, Store(out), timeout=timeout)
+    store = Store(out)
+    points = measure(jobs(chosen, given), found, store, timeout=timeout)
+    page = out / reports.PAGE
+    report.write(store, page)
     if as_json:
         output.document([point.model_dump(mode="json") for point in points])
     else:
@@ -110,7 +113,7 @@ def run(
         output.rows(records, output.Format.table)
     for label, problem in summary.unavailable(points).items():
         say(f"{label} is not available: {problem}")
-    say(f"{summary.verdict(points)}; in {out}")
+    say(f"{summary.verdict(points)}; the page is {page}")
     asked_for = bool(named or configurations)
     if any(point.verdict == "invalid" or (asked_for and point.verdict == "unavailable") for point in points):
         raise typer.Exit(_NO)
