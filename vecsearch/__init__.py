@@ -123,7 +123,7 @@ _HOMES = {
     "views": "View",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
-_SUBMODULES = ("backends", "errors", "filters", "testing")
+_SUBMODULES = ("backends", "bench", "errors", "filters", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from vecsearch.bench.formats import Contents
     from vecsearch.core import Metric
 
 QUERIES = 1000
@@ -139,8 +140,32 @@ def load(
     elif kind == "wordnet" and rest:
         given, (vectors, metadata) = "wordnet", _wordnet(Path(rest))
     else:
-        return _from_file(Path(name_or_path), rows, queries, seed, metric)
+        from vecsearch.bench import formats
+
+        path = Path(name_or_path)
+        return of_contents(path.stem, formats.read(path), rows=rows, queries=queries, seed=seed, metric=metric)
     return hold_out(given, vectors, metric or "cosine", metadata, rows=rows, queries=queries, seed=seed)
+
+
+def of_contents(
+    name: str,
+    found: Contents,
+    *,
+    rows: int | None = None,
+    queries: int = QUERIES,
+    seed: int = 0,
+    metric: str | None = None,
+) -> Dataset:
+    """A data set of what `formats.read` found; the arguments are those of `load`."""
+    chosen = metric or found.metric or "cosine"
+    if found.queries is None:
+        return hold_out(name, found.vectors, chosen, found.metadata, rows=rows, queries=queries, seed=seed)
+    _check_counts(name, rows, queries)
+    asked = found.queries[:queries]
+    if rows is None or rows == len(found.vectors):
+        return make(name, found.vectors, asked, chosen, found.metadata)
+    kept = _drawn(name, np.random.default_rng(seed).permutation(len(found.vectors)), rows, "")
+    return make(name, found.vectors[kept], asked, chosen, _at(found.metadata, kept))
 
 
 def _digits() -> tuple[NDArray[Any], list[dict[str, Any]]]:
@@ -168,21 +193,6 @@ def _wordnet(folder: Path) -> tuple[NDArray[Any], list[dict[str, Any]]]:
         senses = [json.loads(line) for line in lines]
     metadata = [{"pos": sense["pos"], "lex": sense["lex"], "words": len(sense["words"])} for sense in senses]
     return np.load(file, mmap_mode="r", allow_pickle=False), metadata
-
-
-def _from_file(path: Path, rows: int | None, queries: int, seed: int, metric: str | None) -> Dataset:
-    from vecsearch.bench import formats
-
-    found = formats.read(path)
-    name, chosen = path.stem, metric or found.metric or "cosine"
-    if found.queries is None:
-        return hold_out(name, found.vectors, chosen, found.metadata, rows=rows, queries=queries, seed=seed)
-    _check_counts(name, rows, queries)
-    asked = found.queries[:queries]
-    if rows is None or rows == len(found.vectors):
-        return make(name, found.vectors, asked, chosen, found.metadata)
-    kept = _drawn(name, np.random.default_rng(seed).permutation(len(found.vectors)), rows, "")
-    return make(name, found.vectors[kept], asked, chosen, _at(found.metadata, kept))
 
 
 def _check_counts(name: str, rows: int | None, queries: int) -> None:

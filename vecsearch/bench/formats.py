@@ -98,9 +98,8 @@ def write(dataset: Dataset, path: Path, truth: Truth | None = None) -> None:
         StorageError: it cannot be written; nothing is left behind.
 
     """
-    if path.exists():
-        raise InvalidInputError(f"{path} exists; remove it, or give another name")
-    hdf5 = path.suffix.lower() in (".hdf5", ".h5")
+    refuse_existing(path)
+    hdf5 = is_hdf5(path)
     if not hdf5 and path.suffix:
         raise InvalidInputError(f"{path}: data sets are written as .hdf5, or as a folder with no dot in its name")
     with _whole(path) as temporary:
@@ -108,6 +107,17 @@ def write(dataset: Dataset, path: Path, truth: Truth | None = None) -> None:
             _write_hdf5(dataset, temporary, truth)
         else:
             _write_folder(dataset, temporary)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether `write` makes it an HDF5 file."""
+    return path.suffix.lower() in (".hdf5", ".h5")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise InvalidInputError where there is something already."""
+    if path.exists():
+        raise InvalidInputError(f"{path} exists; remove it, or give another name")
 
 
 @contextmanager

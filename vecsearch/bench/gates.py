@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from vecsearch.bench.points import Control, Load, Recall, Search, Stream, Verdict
+    from vecsearch.bench.points import Control, Load, Overhead, Recall, Search, Stream, Verdict
 
 MOST_ERRORS = 0.001
 MOST_OF_CEILING = 0.5
@@ -20,6 +20,7 @@ MOST_SPREAD = 0.10
 MOST_OTHER_WORK = 0.20
 MOST_STEAL = 0.05
 LEAST_OF_RATE = 0.95
+LEAST_ALIKE = 0.99
 
 
 def available(problem: str | None) -> Gate:
@@ -113,6 +114,12 @@ def streamed(stream: Stream) -> Gate:
     """Whether all that was inserted can be found."""
     detail = f"{stream.missing} of {stream.inserted} inserted rows are missing"
     return Gate(name="inserted rows", passed=stream.missing == 0, detail=detail)
+
+
+def alike(overhead: Overhead) -> Gate:
+    """Whether both sides did the same work."""
+    detail = f"{overhead.same_answers:.2%} of the answers are the same on both sides"
+    return Gate(name="same answers", passed=overhead.same_answers >= LEAST_ALIKE, detail=detail)
 
 
 def verdict(gates: Sequence[Gate]) -> Verdict:

@@ -19,9 +19,10 @@ from uuid import uuid4
 
 import numpy as np
 
+from vecsearch.backends._native import NATIVE
 from vecsearch.bench import gates, null, scoring, selecting, worker
 from vecsearch.bench.environment import environment
-from vecsearch.bench.points import Control, DatasetFacts, Environment, Gate, Point, Search, Spec, Workload
+from vecsearch.bench.points import Control, DatasetFacts, Environment, Gate, Overhead, Point, Search, Spec, Workload
 from vecsearch.bench.processes import in_process
 from vecsearch.bench.tasks import Observation, Task, put_data
 from vecsearch.progress import reporting
@@ -96,10 +97,13 @@ class _Group:
 
     def __init__(self, job: Job, configuration: Configuration, build: int) -> None:
         self.job, self.configuration, self.build = job, configuration, build
+        self._fields = sorted({name for row in job.dataset.metadata or () for name in row})
         self.build_spec = self._spec(Workload(kind="build", k=job.k, repeats=1, warmup=0), {})
         first, *others = configuration.search_params
         self.specs = [self.build_spec]
         for work in job.workloads:
+            if work.kind == "overhead" and configuration.backend not in NATIVE:
+                continue  # no client but vecsearch itself
             self.specs.append(self._spec(work, first))
             if work.kind in _FRONTIER:
                 self.specs += [self._spec(work, params) for params in others]
@@ -117,7 +121,7 @@ class _Group:
             backend=configuration.backend,
             settings=dict(configuration.shown),
             search_params=dict(params),
-            fields=sorted({name for row in (dataset.metadata or ())[:1] for name in row}),
+            fields=self._fields,
             build=self.build,
             workload=work,
         )
@@ -186,14 +190,17 @@ class _Session:
         control = Control(exact_recall=exact, null_qps=self._ceiling(group, spec))
         dataset = group.job.query_sets.get(name, group.job.dataset)
         found: Search | None = None
+        against: Overhead | None = None
         kept: dict[str, NDArray[Any]] = {}
         said: list[Gate] = []
-        if seen.problem is None:
+        if seen.problem is None and work.kind == "overhead":
+            against, said = scoring.overhead(arrays, spec.seed)
+        elif seen.problem is None:
             passing = self._passing(dataset, spec, seen)
             found, kept, said = scoring.search(spec, dataset, passing, seen, arrays)
             said += [] if found is None else scoring.performance(spec, found, control)
             said += [] if seen.stream is None else [gates.streamed(seen.stream)]
-        self._put(group, spec, seen, {**arrays, **kept}, said, control, started, search=found)
+        self._put(group, spec, seen, {**arrays, **kept}, said, control, started, search=found, overhead=against)
 
     @staticmethod
     def _passing(dataset: Dataset, spec: Spec, seen: Observation) -> NDArray[np.int64] | None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecsearch.bench import gates, measures
-from vecsearch.bench.points import Control, Gate, Recall, Search, Spec, Times
+from vecsearch.bench.points import Control, Gate, Overhead, Recall, Search, Spec, Times
 from vecsearch.bench.truth import Truth, truth
+
+_RESAMPLES = 1000
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +98,25 @@ def _recall(
     return measures.recall(some, part, arrays["ids"][answered], k, passing), answered
 
 
+def overhead(arrays: Mapping[str, NDArray[np.int64]], seed: int) -> tuple[Overhead, list[Gate]]:
+    """How much longer vecsearch takes than the client: the ratio of the medians, its interval from resampled pairs."""
+    ours, native = arrays["ours_ns"], arrays["native_ns"]
+    picks = np.random.default_rng(seed).integers(0, len(ours), (_RESAMPLES, len(ours)))
+    drawn = np.median(ours[picks], axis=1) / np.median(native[picks], axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    found = Overhead(
+        samples=len(ours),
+        native=times(native),
+        ours=times(ours),
+        ratio=float(np.median(ours) / np.median(native)),
+        low=float(low),
+        high=float(high),
+        difference=float(np.median(ours - native)),
+        same_answers=float(np.mean(arrays["same"])),
+    )
+    return found, [gates.alike(found)]
+
+
 def performance(spec: Spec, found: Search, control: Control) -> list[Gate]:
     """The gates on the times of a search."""
     if spec.workload.kind == "open":
@@ -105,4 +126,4 @@ def performance(spec: Spec, found: Search, control: Control) -> list[Gate]:
     return []
 
 
-__all__ = ("exact_recall", "performance", "search", "times")
+__all__ = ("exact_recall", "overhead", "performance", "search", "times")

@@ -17,6 +17,7 @@ from vecsearch import core
 from vecsearch.bench.datasets import make
 from vecsearch.bench.points import FilterSpec
 from vecsearch.bench.truth import truth
+from vecsearch.errors import InvalidInputError
 from vecsearch.filters import F, normal_form, parse, predicate, to_json
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ def spec(dataset: Dataset, name: str, tree: Filter | Mapping[str, Any], correlat
     parsed = parse(tree)
     assert parsed is not None  # noqa: S101  a tree was given
     among = passing(dataset, parsed)
+    if not len(among):
+        raise InvalidInputError(f"no row passes the filter {name!r}: there is nothing to find with it")
     rate = len(among) / len(dataset.vectors)
-    lift = None
-    if len(among):
-        nearest = truth(dataset, min(_NEIGHBOURS, len(dataset.vectors))).positions
-        lift = float(np.isin(nearest, among).mean()) / rate
+    nearest = truth(dataset, min(_NEIGHBOURS, len(dataset.vectors))).positions
+    lift = float(np.isin(nearest, among).mean()) / rate
     return FilterSpec(name=name, tree=to_json(parsed), pass_rate=rate, correlation=correlation, lift=lift)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from vecsearch.bench import datasets, selecting
+from vecsearch.bench import datasets, inspecting, selecting
 from vecsearch.bench.points import FilterSpec, Workload
 from vecsearch.bench.runner import Job
 from vecsearch.errors import InvalidInputError
@@ -53,6 +53,16 @@ class Suite:
     seed: int = 0
     filters: Mapping[str, Filter | Mapping[str, Any]] = field(default_factory=dict)
     """Filters of the user's own, by name."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("k", self.ks), ("concurrency", self.concurrency), ("batches", self.batches)):
+            if any(number < 1 for number in least):
+                raise InvalidInputError(f"{name} must be at least 1, not {min(least)}")
+        for name, count in (("repeats", self.repeats), ("builds", self.builds), ("queries", self.queries)):
+            if count < 1:
+                raise InvalidInputError(f"{name} must be at least 1, not {count}")
+        if any(rate <= 0 for rate in self.rates):
+            raise InvalidInputError(f"a rate must be positive, not {min(self.rates):g}")
 
 
 SUITES: Mapping[str, Suite] = {
@@ -146,6 +156,8 @@ def _workloads(chosen: Suite, base: Workload, filters: Sequence[FilterSpec], row
     found += [with_(kind="batch", batch=size) for size in chosen.batches]
     if chosen.reopen:
         found.append(with_(kind="reopen", repeats=1, seconds=0.0, warmup=0))
+    if chosen.overhead:
+        found.append(with_(kind="overhead", seconds=0.0))
     if chosen.stream is not None:
         found.append(with_(kind="stream", rate=chosen.stream, seconds=chosen.stream_seconds, repeats=1))
     return found
@@ -153,8 +165,12 @@ def _workloads(chosen: Suite, base: Workload, filters: Sequence[FilterSpec], row
 
 def _hardness(dataset: Dataset) -> dict[str, Any]:
     """What makes a dataset hard, for the record of each point."""
-    del dataset
-    return {}
+    found = inspecting.inspect(dataset)
+    return {
+        "duplicates": found.duplicates,
+        "lid_median": found.lid_median,
+        "relative_contrast": found.contrast_median,
+    }
 
 
 __all__ = ("SUITES", "Source", "Suite", "jobs", "suite")

@@ -35,6 +35,7 @@ def _row(point: Point) -> dict[str, Any]:
         "p50_ms": None if times is None else times.p50 / _MS,
         "p95_ms": None if times is None or times.p95 is None else times.p95 / _MS,
         "p99_ms": None if times is None or times.p99 is None else times.p99 / _MS,
+        "over_client": None if point.overhead is None else point.overhead.ratio,
         "rows_s": None if point.load is None else round(point.load.rows_per_second),
         "why": "; ".join(f"{gate.name}: {gate.detail}" for gate in point.failed),
         "key": point.key,

@@ -20,6 +20,7 @@ import numpy as np
 
 import vecsearch
 from vecsearch import registry
+from vecsearch.backends._native import NATIVE
 from vecsearch.bench import environment, null, workloads
 from vecsearch.bench.points import BackendFacts, Resources
 from vecsearch.bench.tasks import Observation, Task, fields_of, queries_of, vectors_of
@@ -121,6 +122,9 @@ def _measured(
     if work.kind == "reopen":
         return workloads.reopen(lambda: _opened(task, vectors), queries, work, task.search_params)
     index = _opened(task, vectors)
+    if work.kind == "overhead":
+        native = NATIVE[task.backend](index.client, index.config.index_name, task.metric)
+        return workloads.overhead(index, native, queries, work), index
     return workloads.search(index, queries, work, task.search_params), index
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vecsearch.index import SimilarityIndex
     from vecsearch.results import Neighbors
 
+    Native = Callable[[NDArray[np.float32], int], Sequence[str]]
+
 EXACT_QUERIES = 100
 _STREAM_SHARE = 0.8  # of the rows are there before the stream begins
 _STREAM_ROWS = 100
@@ -199,6 +201,30 @@ class _Writer:
             self.done = rows.stop
             self.behind = max(self.behind, time.perf_counter() - due - len(rows) / self._rate)
         self.seconds = time.perf_counter() - begun
+
+
+# ---- vecsearch against the client
+
+
+def overhead(index: SimilarityIndex, native: Native, queries: NDArray[np.float32], work: Workload) -> Seen:
+    """The same query through vecsearch and through the client, in turn, each query begun by the other side.
+
+    So whatever else the machine does meets both; the pairs are compared, not two runs.
+    """
+    for number in range(min(work.warmup, len(queries))):
+        index.search(queries[number], work.k, include=())
+        native(queries[number], work.k)
+    times = np.empty((2, work.repeats * len(queries)), dtype=np.int64)
+    same = np.empty(times.shape[1], dtype=np.bool_)
+    for number in range(times.shape[1]):
+        query = queries[number % len(queries)]
+        found: list[Any] = [(), ()]
+        for side in (0, 1) if number % 2 else (1, 0):
+            begun = time.perf_counter_ns()
+            found[side] = native(query, work.k) if side else index.search(query, work.k, include=())[0].ids
+            times[side, number] = time.perf_counter_ns() - begun
+        same[number] = set(found[0]) == set(found[1])
+    return Seen({"asked": 2 * times.shape[1]}, {"ours_ns": times[0], "native_ns": times[1], "same": same})
 
 
 # ---- the first query after a start

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vecsearch.cli import inputs, options, output, reports
+from vecsearch.cli import bench_data, inputs, options, output, reports
 from vecsearch.cli.commands import say
 from vecsearch.errors import InvalidInputError
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Measure engines on your own data: speed, recall, and whether to believe it.", no_args_is_help=True
 )
 
+app.add_typer(bench_data.app, name="data")
 app.command("report")(reports.report)
 app.command("compare")(reports.compare)
 
@@ -70,13 +71,13 @@ def run(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one measurement.")] = 1800.0,
     as_json: options.Json = False,
 ) -> None:
-    """Measure backends, each point in a process of its own, and write the page that bench report writes.
+    """Measure backends, each point in a process of its own, and write the page of all results in the folder.
 
     Exit code 1: a result is invalid, or a backend that was named cannot run.
     """
     from vecsearch.bench import report, summary
     from vecsearch.bench.configurations import several
-    from vecsearch.bench.datasets import QUERIES, load
+    from vecsearch.bench.datasets import load
     from vecsearch.bench.runner import run as measure
     from vecsearch.bench.store import Store
     from vecsearch.bench.suites import jobs
@@ -88,23 +89,22 @@ def run(
         ks=_numbers(k, "-k", int),
         concurrency=_numbers(concurrency, "--concurrency", int),
         rates=_numbers(rate, "--rate", float),
-        repeats=_positive(repeats, "--repeats"),
-        builds=_positive(builds, "--builds"),
+        repeats=repeats,
+        builds=builds,
         seed=seed,
     )
     named = [name for given in backend or () for name in given.split(",")]
     if named and configurations is not None:
         raise InvalidInputError("--backend and --configurations are two ways to say which; give one")
+    if rows is not None and not dataset:
+        raise InvalidInputError("--rows goes with --dataset")
     found = several(_table(configurations) if configurations is not None else named or None)
     given = None
     if dataset:
-        given = [load(name, rows=rows, queries=queries or min(chosen.queries, QUERIES), seed=seed) for name in dataset]
-    elif rows is not None:
-        raise InvalidInputError("--rows goes with --dataset")
+        given = [load(name, rows=rows, queries=chosen.queries, seed=seed) for name in dataset]
     store = Store(out)
     points = measure(jobs(chosen, given), found, store, timeout=timeout)
-    page = out / reports.PAGE
-    report.write(store, page)
+    report.write(store, out / reports.PAGE)
     if as_json:
         output.document([point.model_dump(mode="json") for point in points])
     else:
@@ -113,7 +113,7 @@ def run(
         output.rows(records, output.Format.table)
     for label, problem in summary.unavailable(points).items():
         say(f"{label} is not available: {problem}")
-    say(f"{summary.verdict(points)}; the page is {page}")
+    say(f"{summary.verdict(points)}; the page is {out / reports.PAGE}")
     asked_for = bool(named or configurations)
     if any(point.verdict == "invalid" or (asked_for and point.verdict == "unavailable") for point in points):
         raise typer.Exit(_NO)
@@ -129,12 +129,6 @@ def _numbers(text: str | None, option: str, kind: type[int] | type[float]) -> tu
     if not found or min(found) <= 0:
         raise InvalidInputError(f"{option} takes positive numbers by commas, not {text!r}")
     return found
-
-
-def _positive(value: int | None, option: str) -> int | None:
-    if value is not None and value < 1:
-        raise InvalidInputError(f"{option} must be at least 1, not {value}")
-    return value
 
 
 def _table(path: Path) -> dict[str, Any]:
