@@ -137,7 +137,7 @@ def test_the_table_at_equal_recall(run, tree):
     flat, quick = rows["flat"], rows["quick"]
     # Exact: 900 and 918 a second in two builds, measured, whatever recall is asked for.
     assert {texts(flat[f"queries a second at {recall}"]) for recall in ("0.90", "0.95", "0.99")} == {
-        "909 at 1.000, defaults"
+        "909 at 1.0000, defaults"
     }
     cell = quick["queries a second at 0.95"]
     measured = {trial.params: trial for trial in trials(run) if (trial.name, trial.spec.workload.concurrency,
@@ -188,7 +188,7 @@ def test_noisy_results_are_marked_where_they_stand(tree):
     data = next(one for one in tree.iter("section") if one.attrib["id"] == "data-1")
     rings = [one for one in data.iter("path") if one.attrib.get("class") == "ring"]
     assert len(rings) >= 3
-    assert "ef=80 (0.989) (noisy)" in texts(data)
+    assert "ef=80 (0.9889) (noisy)" in texts(data)
 
 
 # ---- hostile and little data

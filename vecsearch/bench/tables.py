@@ -58,10 +58,10 @@ def _reached(value: Reached[Trial] | None, missing: str) -> Markup:
         return element("span", missing, class_="missing")
     above = value.above.source
     if value.below is None:
-        said = joined([f" at {above.recall:.3f}, {above.params}{noise(above)}"])
+        said = joined([f" at {above.recall:.4f}, {above.params}{noise(above)}"])
     else:
         below = value.below.source
-        ends = [link(one.key, f"{one.params} ({one.recall:.3f}){noise(one)}") for one in (below, above)]
+        ends = [link(one.key, f"{one.params} ({one.recall:.4f}){noise(one)}") for one in (below, above)]
         said = joined([" between ", joined(ends, " and ")])
     return joined([link(above.key, number(value.value), class_="value"), element("small", said)])
 
