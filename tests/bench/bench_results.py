@@ -61,6 +61,7 @@ def a_result(spec, verdict="valid", **fields):
     facts = BackendFacts(
         deployment=ENGINES[spec.label][2] if known else "embedded",
         client={f"{spec.label}-client": "1.2.3"},
+        settings={"m": 16, "metric": "cosine"},
         exactness="always" if spec.label == "flat" else "on_request",
     )
     gates = [

@@ -56,11 +56,13 @@ def test_a_comparison_of_ones_own_vectors(rows, tmp_path):
     assert list(table["what"]) == ["build", "search k=5", "open 200/s", "filter b only", "reopen"]
 
 
-def test_queries_of_ones_own(rows):
+def test_queries_of_ones_own(rows, tmp_path):
     found = compare(rows[:200], queries=rows[200:230], metric="euclidean")
     assert found.points[0].spec.rows == 200
     assert found.points[0].dataset.queries == 30
     assert found.folder is None
+    found.to_html(tmp_path / "report.html")
+    assert "embeddings" in (tmp_path / "report.html").read_text()
     assert repr(found) == f"<Comparison of {found.verdict}>"
 
 
@@ -86,6 +88,7 @@ def test_the_suites_are_what_they_say():
     kinds = [work.kind for work in mixture.workloads]
     assert kinds == ["search", "search", "open", "filtered", "filtered", "filtered", "reopen"]
     assert digits.dataset.metadata is None
+    assert digits.facts["lid_median"] > 1
     assert mixture.dataset.vectors.shape == (200, 384)
     assert set(mixture.query_sets) == {"near", "far", "some"}
 
@@ -105,6 +108,7 @@ def test_the_command_runs_shows_and_goes_on(rows, tmp_path, monkeypatch):
     assert [Store(tmp_path / "out").get(point.key) for point in points] == points
     assert "search k=10" in again.stdout
     assert f"{len(points)} points: " in again.stderr
+    assert "mine" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_backend_that_was_named_and_cannot_run_is_a_failure(rows, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from bench_results import MIB, a_result, a_search, a_spec, raw
 
 from vecsearch.bench.comparing import compare
-from vecsearch.bench.pairing import calls, paired, paired_quantile
+from vecsearch.bench.pairing import calls, matched, paired, paired_quantile
 from vecsearch.bench.points import Gate, Load, Resources
 from vecsearch.bench.store import Store
 from vecsearch.errors import InvalidInputError
@@ -123,8 +123,8 @@ def test_without_the_single_calls_the_medians_of_the_repeats_serve(tmp_path):
     stores = []
     for name, qps in (("a", 1000), ("b", 500)):
         stores.append(Store(tmp_path / name))
-        stores[-1].put(a_result(a_spec("quick"), search=a_search(0.9, qps)))
-    assert states(compare(*stores)) == {"median time, ns": "worse"}
+        stores[-1].put(a_result(a_spec("quick"), search=a_search(0.9 if name == "a" else 0.8, qps)))
+    assert states(compare(*stores)) == {"median time, ns": "worse", "recall": "worse"}
 
 
 # ---- recall, builds, results
@@ -192,7 +192,22 @@ def test_calls_are_put_by_repeat_and_query():
     np.testing.assert_array_equal(calls(arrays, "service_ns"), [[1, 5], [9, 3]])
     assert calls(arrays, "response_ns") is None
     assert calls({**arrays, "query": np.full(6, -1)}, "service_ns") is None
-    assert calls({**arrays, "query": np.array([1, 0, 0, 0, 0, 0])}, "service_ns") is None
+    found = calls({**arrays, "query": np.array([1, 0, 0, 0, 0, 0])}, "service_ns")
+    np.testing.assert_array_equal(found, [[1, 5], [8, np.nan]])
+    np.testing.assert_array_equal(matched([found], [np.ones((2, 3))]), [[[[1], [8]]], [[[1], [1]]]])
+    assert matched([found], [np.array([[np.nan, 1]])]) == ([], [])
+
+
+def test_queries_that_were_not_asked_are_left_out(tmp_path):
+    stores = [run(tmp_path / "a"), run(tmp_path / "b", less=0.1)]
+    key = a_spec("quick").key
+    for store, lost in zip(stores, (slice(0, 100), slice(300, 400)), strict=True):
+        arrays = store.arrays(key)
+        arrays["recall"][lost] = np.nan
+        store.put(store.get(key), arrays)
+    change = next(one for one in compare(*stores).changes if one.figure == "recall")
+    assert change.state == "worse"
+    assert change.ratio == pytest.approx(-0.1, abs=0.02)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from vecsearch import registry
+from vecsearch.backends import _native
 from vecsearch.backends.sklearn import SklearnBackend
 from vecsearch.bench import runner, selecting
 from vecsearch.bench.configurations import Configuration, configured, several
 from vecsearch.bench.datasets import make
 from vecsearch.bench.points import Workload
 from vecsearch.bench.store import Store
+from vecsearch.core import knn
 from vecsearch.errors import ConfigError, InvalidInputError, UnknownBackendError
 from vecsearch.testing.wrappers import WrappedBackend
 
@@ -223,6 +225,36 @@ def test_a_backend_that_is_away_is_shown_as_such(store, data):
             progress=False,
         )
     assert {point.verdict for point in back} & {"unavailable", "invalid"} == set()
+
+
+# ---- against the client
+
+
+class Own(SklearnBackend):
+    """The embedded default under another name, so that a client of its own can be given to it."""
+
+    name = "own"
+
+
+def test_overhead_is_that_of_pairs_and_both_sides_must_find_the_same(store, data, monkeypatch):
+    def client(vectors, name, metric):
+        return lambda query, k: [str(place) for place in knn(query[None], vectors, k, metric)[1][0]]
+
+    def slow(vectors, name, metric):
+        search = client(vectors, name, metric)
+        return lambda query, k: time.sleep(0.02) or search(query, k)[1:]
+
+    work = Workload(kind="overhead", repeats=1, warmup=2)
+    assert "overhead" not in measure(store, data, work)  # it has no client but vecsearch
+    with registry.registered("own", Own):
+        monkeypatch.setitem(_native.NATIVE, "own", slow)
+        point = measure(store, data, work, backend="own")["overhead"]
+    assert point.overhead.samples == 60
+    assert point.overhead.ratio < 0.6
+    assert point.overhead.low <= point.overhead.ratio <= point.overhead.high
+    assert point.overhead.difference < -5 * MS
+    assert point.verdict == "invalid"
+    assert failed(point) == {"same answers"}
 
 
 # ---- processes

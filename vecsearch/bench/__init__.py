@@ -48,9 +48,9 @@ class Comparison:
         """Write one page that needs no network and no JavaScript."""
         from pathlib import Path
 
-        from vecsearch.bench import report
+        from vecsearch.bench.report import write
 
-        report.write(self.points, Path(path))
+        write(self.points, Path(path))
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.verdict}>"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vecsearch.bench import charts
 from vecsearch.bench.charts import Axis, Bar, Mark, Series
 from vecsearch.bench.markup import Markup, element, joined, link, table
 from vecsearch.bench.scales import number
-from vecsearch.bench.trials import Trial, grouped, in_ms, name_of, p99_front, qps_front, usual
+from vecsearch.bench.trials import Trial, grouped, in_ms, name_of, qps_front, tail, tail_front, usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vecsearch.bench.frontier import Spot
     from vecsearch.bench.points import Point
+    from vecsearch.bench.trials import Quantile
 
 _MIB = 2**20
 
@@ -39,8 +41,10 @@ def frontiers(found: Sequence[Trial], styles: Mapping[str, int]) -> list[Markup]
         made.append(_frontier(title, about, levels[level], styles, "queries a second", qps_front, _speed))
     if levels:
         level = min(levels)
-        title, about = f"Recall and p99, {clients(level)}", "Down and to the right is better."
-        made.append(_frontier(title, about, levels[level], styles, "p99, ms", p99_front, _tail))
+        quantile = tail(levels[level])
+        title, about = f"Recall and {quantile}, {clients(level)}", "Down and to the right is better."
+        front, value = partial(tail_front, quantile=quantile), partial(_tail, quantile=quantile)
+        made.append(_frontier(title, about, levels[level], styles, f"{quantile}, ms", front, value))
     return [one for one in made if one is not None]
 
 
@@ -53,8 +57,8 @@ def _speed(trial: Trial) -> tuple[float, float, float] | None:
     return (trial.qps, *trial.qps_spread)
 
 
-def _tail(trial: Trial) -> tuple[float, float, float] | None:
-    found = [in_ms(point.search.service.p99) for point in trial.points if point.search]
+def _tail(trial: Trial, quantile: Quantile) -> tuple[float, float, float] | None:
+    found = [in_ms(getattr(point.search.service, quantile)) for point in trial.points if point.search]
     known = [value for value in found if value is not None]
     return (statistics.median(known), min(known), max(known)) if known else None
 
@@ -96,42 +100,44 @@ def noise(trial: Trial) -> str:
 
 
 def under_load(found: Sequence[Trial], styles: Mapping[str, int]) -> Markup | None:
-    """Speed against p99 as more clients ask: closed loop."""
+    """Speed against tail latency as more clients ask: closed loop."""
     levels = grouped(found, lambda trial: (trial.name, trial.params))
     ladders = [trial for own in levels.values() if len(own) > 1 for trial in own]
+    quantile = tail(ladders)
     series, rows = [], []
     for name, own in grouped(usual(ladders), lambda trial: trial.name).items():
         line = []
         for trial in sorted(own, key=lambda one: one.spec.workload.concurrency):
-            tail = trial.p99_ms
+            late = trial.service_ms(quantile)
             level = clients(trial.spec.workload.concurrency)
-            if tail is not None:
-                text = f"{name}, {level}: {number(trial.qps)} queries a second, p99 {number(tail)} ms"
-                line.append(Mark(trial.qps, tail, text, trial.key, noisy=trial.noisy))
-                rows.append([name, trial.params, level, link(trial.key, number(trial.qps)), number(tail)])
+            if late is not None:
+                text = f"{name}, {level}: {number(trial.qps)} queries a second, {quantile} {number(late)} ms"
+                line.append(Mark(trial.qps, late, text, trial.key, noisy=trial.noisy))
+                rows.append([name, trial.params, level, link(trial.key, number(trial.qps)), number(late)])
         series.append(Series(name, styles[name], line))
     if not any(one.line for one in series):
         return None
     title = "Latency under load: more clients, each waiting for its answer"
     about = "Each line goes from one client to the most; where it turns up without going right, the engine is full."
-    drawn = charts.lines(title, about, Axis("queries a second", "log"), Axis("p99, ms", "log"), series)
-    return figure(title, about, drawn, ("backend", "search", "clients", "queries a second", "p99, ms"), rows)
+    drawn = charts.lines(title, about, Axis("queries a second", "log"), Axis(f"{quantile}, ms", "log"), series)
+    return figure(title, about, drawn, ("backend", "search", "clients", "queries a second", f"{quantile}, ms"), rows)
 
 
 def at_rates(found: Sequence[Trial], styles: Mapping[str, int]) -> Markup | None:
     """Response and service time at given rates: open loop."""
+    quantile = tail(found)
     series, rows = [], []
     for name, own in grouped(usual(found), lambda trial: trial.name).items():
         response, service = [], []
         for trial in sorted(own, key=lambda one: one.spec.workload.rate or 0.0):
             rate = trial.median(lambda search: search.rate) or trial.spec.workload.rate or trial.qps
-            waited = in_ms(trial.median(lambda search: search.response.p99 if search.response else None))
+            waited = trial.response_ms(quantile)
             if waited is None:
                 continue
-            text = f"{name} at {number(rate)} a second: response p99 {number(waited)} ms"
+            text = f"{name} at {number(rate)} a second: response {quantile} {number(waited)} ms"
             response.append(Mark(rate, waited, text, trial.key, noisy=trial.noisy))
-            if (alone := trial.p99_ms) is not None:
-                text = f"{name} at {number(rate)} a second: service p99 {number(alone)} ms"
+            if (alone := trial.service_ms(quantile)) is not None:
+                text = f"{name} at {number(rate)} a second: service {quantile} {number(alone)} ms"
                 service.append(Mark(rate, alone, text, trial.key))
             done = number(trial.qps)
             alone_text = "" if alone is None else number(alone)
@@ -146,8 +152,15 @@ def at_rates(found: Sequence[Trial], styles: Mapping[str, int]) -> Markup | None
         "Response is counted from when a query was due, so that waiting behind a stall shows; service from when it "
         "was sent. Where the two part, queries queue."
     )
-    drawn = charts.lines(title, about, Axis("queries a second, asked", "log"), Axis("p99, ms", "log"), series)
-    head = ("backend", "search", "asked a second", "done a second", "response p99, ms", "service p99, ms")
+    drawn = charts.lines(title, about, Axis("queries a second, asked", "log"), Axis(f"{quantile}, ms", "log"), series)
+    head = (
+        "backend",
+        "search",
+        "asked a second",
+        "done a second",
+        f"response {quantile}, ms",
+        f"service {quantile}, ms",
+    )
     return figure(title, about, drawn, head, rows)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vecsearch.bench.pairing import Interval, calls, paired, paired_quantile
+from vecsearch.bench.pairing import Interval, calls, matched, paired, paired_quantile
 from vecsearch.bench.trust import asked
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Side:
         return found if len(found) == len(self.arrays) else []
 
     def recall(self) -> Builds:
-        """Recall by build and query; empty where it was not kept."""
+        """Recall by build and query, NaN where it was not asked; empty where it was not kept."""
         if any("recall" not in arrays for arrays in self.arrays):
             return []
         return [arrays["recall"][None, :].astype(np.float64) for arrays in self.arrays]
@@ -104,6 +104,10 @@ def _searchable(point: Point) -> float | None:
     return point.load.searchable_seconds if point.load else None
 
 
+def _mean_recall(point: Point) -> float | None:
+    return point.search.recall.strict if point.search and point.search.recall else None
+
+
 def _medians(point: Point) -> Sequence[float]:
     return point.search.p50_repeats if point.search else ()
 
@@ -123,9 +127,9 @@ class _Judge:
             return []
         work = self.old.points[0].spec.workload
         name = "response_ns" if work.kind == "open" else "service_ns"
-        single = self.old.queries(name), self.new.queries(name)
+        single = matched(self.old.queries(name), self.new.queries(name))
         made = []
-        if _alike(single):
+        if all(single):
             made += [self.ratio("time of a query, ns", single), self._tail(single)]
         else:
             made.append(self.ratio("median time, ns", (self.old.repeats(_medians), self.new.repeats(_medians))))
@@ -161,9 +165,11 @@ class _Judge:
 
     def recall(self) -> Change | None:
         """Recall, paired by query: noise does not touch it."""
-        sides = self.old.recall(), self.new.recall()
-        if not _alike(sides):
-            return None
+        sides = matched(self.old.recall(), self.new.recall())
+        if not (single := all(sides)):
+            sides = self.old.figures(_mean_recall), self.new.figures(_mean_recall)
+            if not all(sides):
+                return None
         interval, bound = paired(*sides, self.generator, logarithms=False), self.bounds.recall
         before, after = (float(np.mean([rows.mean() for rows in side])) for side in sides)
         state: State = "same"
@@ -171,7 +177,7 @@ class _Judge:
             state = "worse" if interval.high < -bound else "uncertain"
         elif interval.low > bound:
             state = "better"
-        return self._made("recall", (before, after), interval, state)
+        return self._made("recall", (before, after), interval, state, known=single)
 
     def _cost(
         self, figure: str, values: tuple[float, float], interval: Interval, *, enough: bool, steady: bool = False
@@ -196,8 +202,3 @@ class _Judge:
 
 def _height(builds: Builds) -> int:
     return sum(len(rows) for rows in builds)
-
-
-def _alike(sides: tuple[Builds, Builds]) -> bool:
-    """Whether both have something, of the same queries."""
-    return all(sides) and len({rows.shape[1] for side in sides for rows in side}) == 1

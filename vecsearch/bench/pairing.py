@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 def calls(arrays: Mapping[str, NDArray[Any]], name: str) -> Rows | None:
     """Times by repeat and query, the median where a repeat asked a query several times.
 
-    ``None`` where the calls were not kept, held several queries, or not every repeat asked every query.
+    NaN where a repeat did not ask a query; ``None`` where the calls were not kept, or held several queries.
     """
     if not {name, "query", "repeat"} <= arrays.keys() or not len(arrays[name]):
         return None
@@ -40,11 +40,24 @@ def calls(arrays: Mapping[str, NDArray[Any]], name: str) -> Rows | None:
     cell = repeat * width + query
     order = np.lexsort((values, cell))
     counts = np.bincount(cell, minlength=width * height)
-    if counts.min() == 0:
-        return None
-    starts, values = np.cumsum(counts) - counts, values[order]
-    middles: Rows = (values[starts + (counts - 1) // 2] + values[starts + counts // 2]) / 2
+    asked = counts > 0
+    starts, values = (np.cumsum(counts) - counts)[asked], values[order]
+    middles: Rows = np.full(width * height, np.nan)
+    middles[asked] = (values[starts + (counts[asked] - 1) // 2] + values[starts + counts[asked] // 2]) / 2
     return middles.reshape(height, width)
+
+
+def matched(before: Sequence[Rows], after: Sequence[Rows]) -> tuple[list[Rows], list[Rows]]:
+    """Both sides with only the queries that every row of both has; empty where there is none."""
+    rows = [*before, *after]
+    width = min((one.shape[1] for one in rows), default=0)
+    if not (before and after and width):
+        return [], []
+    known = np.all([np.isfinite(one[:, :width]).all(axis=0) for one in rows], axis=0)
+    if not known.any():
+        return [], []
+    old, new = ([one[:, :width][:, known] for one in side] for side in (before, after))
+    return old, new
 
 
 def paired(
@@ -114,4 +127,4 @@ def _drawn(builds: Sequence[Rows], generator: np.random.Generator, resamples: in
     return np.concatenate(parts, axis=1)
 
 
-__all__ = ("Interval", "calls", "paired", "paired_quantile")
+__all__ = ("Interval", "calls", "matched", "paired", "paired_quantile")

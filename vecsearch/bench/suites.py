@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from vecsearch.bench import datasets, selecting
+from vecsearch.bench import datasets, inspecting, selecting
 from vecsearch.bench.points import FilterSpec, Workload
 from vecsearch.bench.runner import Job
 from vecsearch.errors import InvalidInputError
@@ -165,8 +165,12 @@ def _workloads(chosen: Suite, base: Workload, filters: Sequence[FilterSpec], row
 
 def _hardness(dataset: Dataset) -> dict[str, Any]:
     """What makes a dataset hard, for the record of each point."""
-    del dataset
-    return {}
+    found = inspecting.inspect(dataset)
+    return {
+        "duplicates": found.duplicates,
+        "lid_median": found.lid_median,
+        "relative_contrast": found.contrast_median,
+    }
 
 
 __all__ = ("SUITES", "Source", "Suite", "jobs", "suite")

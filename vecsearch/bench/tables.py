@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vecsearch.bench.figures import clients, noise
 from vecsearch.bench.markup import Markup, element, joined, link, table
 from vecsearch.bench.scales import number
-from vecsearch.bench.trials import COUNTED, TARGETS, grouped, in_ms, standings
+from vecsearch.bench.trials import COUNTED, TARGETS, grouped, in_ms, standings, tail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,16 +20,17 @@ __all__ = ("COUNTED", "at_recall", "batches", "brief", "overheads", "reopened", 
 
 
 def at_recall(found: Sequence[Trial], k: int) -> list[Markup]:
-    """Speed and p99 at equal recall, for one client and for the most."""
+    """Speed and tail latency at equal recall, for one client and for the most."""
     levels = grouped(
         (trial for trial in found if trial.recall is not None), lambda trial: trial.spec.workload.concurrency
     )
     made = []
     for level in sorted({min(levels, default=0), max(levels, default=0)} - {0}):
-        rows = [_standing(one) for one in standings(levels[level])]
+        quantile = tail(levels[level])
+        rows = [_standing(one) for one in standings(levels[level], quantile)]
         head = ["backend", "class"]
         for target in TARGETS:
-            head += [f"queries a second at {target:.2f}", f"p99 at {target:.2f}, ms"]
+            head += [f"queries a second at {target:.2f}", f"{quantile} at {target:.2f}, ms"]
         caption = f"At equal recall@{k}, {clients(level)}"
         made.append(table([*head, "highest recall"], rows, caption, class_="standing"))
     if not made:
@@ -45,8 +46,8 @@ def at_recall(found: Sequence[Trial], k: int) -> list[Markup]:
 
 def _standing(one: Standing) -> list[str]:
     cells: list[str] = [one.name, one.deployment]
-    for fast, short in zip(one.qps, one.p99, strict=True):
-        missing = "not reached" if one.p99_measured or fast is None else "too few samples"
+    for fast, short in zip(one.qps, one.tail, strict=True):
+        missing = "not reached" if one.tail_measured or fast is None else "too few samples"
         cells += [_reached(fast, "not reached"), _reached(short, missing)]
     shown = f"{one.best.recall or 0.0:.4f}"
     return [*cells, joined([link(one.best.key, shown), element("small", f" {one.best.params}{noise(one.best)}")])]
@@ -57,10 +58,10 @@ def _reached(value: Reached[Trial] | None, missing: str) -> Markup:
         return element("span", missing, class_="missing")
     above = value.above.source
     if value.below is None:
-        said = joined([f" at {above.recall:.3f}, {above.params}{noise(above)}"])
+        said = joined([f" at {above.recall:.4f}, {above.params}{noise(above)}"])
     else:
         below = value.below.source
-        ends = [link(one.key, f"{one.params} ({one.recall:.3f}){noise(one)}") for one in (below, above)]
+        ends = [link(one.key, f"{one.params} ({one.recall:.4f}){noise(one)}") for one in (below, above)]
         said = joined([" between ", joined(ends, " and ")])
     return joined([link(above.key, number(value.value), class_="value"), element("small", said)])
 
@@ -85,7 +86,7 @@ def streams(points: Sequence[Point]) -> Markup | None:
             continue
         recall = point.search.recall if point.search else None
         waits = (point.search.response or point.search.service) if point.search else None
-        tail = in_ms(waits.p99) if waits else None
+        late = in_ms(waits.p99) if waits else None
         rows.append(
             [
                 point.spec.label,
@@ -93,11 +94,19 @@ def streams(points: Sequence[Point]) -> Markup | None:
                 link(point.key, number(stream.rows_per_second)),
                 number(stream.behind_seconds),
                 f"{stream.missing:,}",
-                number(tail) if tail is not None else "",
+                number(late) if late is not None else "",
                 f"{recall.strict:.4f}" if recall else "",
             ]
         )
-    head = ("backend", "rows", "rows a second", "late at the end, s", "lost", "p99 of searches, ms", "recall")
+    head = (
+        "backend",
+        "rows",
+        "rows a second",
+        "late at the end, s",
+        "lost",
+        "p99 of searches, ms",
+        "recall",
+    )
     return table(head, rows, "Writing while searching") if rows else None
 
 
@@ -142,6 +151,6 @@ def brief(point: Point) -> list[str]:
     if search is None:
         return [""] * 5
     recall = f"{search.recall.strict:.4f}" if search.recall else ""
-    tail = in_ms(search.service.p99)
-    times = [number(search.service.p50 / 1e6), "" if tail is None else number(tail)]
+    late = in_ms(search.service.p99)
+    times = [number(search.service.p50 / 1e6), "" if late is None else number(late)]
     return [recall, number(search.qps), *times, f"{search.errors:,}" if search.errors else ""]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from vecsearch.bench.frontier import Reached, Spot, at, frontier
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from vecsearch.bench.points import Point, Search, Spec
 
+Quantile = Literal["p50", "p95", "p99"]
 K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
 
@@ -80,10 +81,13 @@ class Trial:
         found = [one for point in self.points for one in (_search(point).qps_repeats or [_search(point).qps])]
         return min(found), max(found)
 
-    @property
-    def p99_ms(self) -> float | None:
-        """The 99th percentile of service times in milliseconds, the median of the builds."""
-        return in_ms(self.median(lambda search: search.service.p99))
+    def service_ms(self, quantile: Quantile) -> float | None:
+        """A quantile of the service times in milliseconds, the median of the builds."""
+        return in_ms(self.median(lambda search: getattr(search.service, quantile)))
+
+    def response_ms(self, quantile: Quantile) -> float | None:
+        """The same of the response times, where there are any."""
+        return in_ms(self.median(lambda search: getattr(search.response, quantile, None)))
 
 
 def _search(point: Point) -> Search:
@@ -128,10 +132,17 @@ def qps_front(found: Iterable[Trial]) -> list[Spot[Trial]]:
     return frontier([Spot(one.recall, one.qps, one) for one in found if one.recall is not None], larger=True)
 
 
-def p99_front(found: Iterable[Trial]) -> list[Spot[Trial]]:
-    """The frontier of recall and p99, in milliseconds, of the trials with samples enough to have one."""
-    spots = [Spot(t.recall, ms, t) for t in found if t.recall is not None and (ms := t.p99_ms) is not None]
+def tail_front(found: Iterable[Trial], quantile: Quantile) -> list[Spot[Trial]]:
+    """The frontier of recall and a quantile, in milliseconds, of the trials with samples enough to have one."""
+    spots = [
+        Spot(t.recall, ms, t) for t in found if t.recall is not None and (ms := t.service_ms(quantile)) is not None
+    ]
     return frontier(spots, larger=False)
+
+
+def tail(found: Iterable[Trial]) -> Quantile:
+    """The quantile that is shown of these: p99, or p95 where none of them has samples enough."""
+    return "p99" if any(trial.service_ms("p99") is not None for trial in found) else "p95"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +152,19 @@ class Standing:
     name: str
     deployment: str
     qps: tuple[Reached[Trial] | None, ...]
-    p99: tuple[Reached[Trial] | None, ...]
-    p99_measured: bool
+    tail: tuple[Reached[Trial] | None, ...]
+    tail_measured: bool
     best: Trial
 
 
-def standings(found: Sequence[Trial]) -> list[Standing]:
+def standings(found: Sequence[Trial], quantile: Quantile) -> list[Standing]:
     """The table at equal recall: by deployment class, the fastest at ``USUAL`` recall first."""
     made = []
     for name, own in grouped((one for one in found if one.recall is not None), lambda one: one.name).items():
-        fast, short = qps_front(own), p99_front(own)
-        qps, p99 = (tuple(at(front, target) for target in TARGETS) for front in (fast, short))
+        fast, short = qps_front(own), tail_front(own, quantile)
+        qps, tails = (tuple(at(front, target) for target in TARGETS) for front in (fast, short))
         best = max(own, key=lambda one: one.recall or 0.0)
-        made.append(Standing(name, own[0].deployment, qps, p99, bool(short), best))
+        made.append(Standing(name, own[0].deployment, qps, tails, bool(short), best))
     middle = TARGETS.index(USUAL)
 
     def order(one: Standing) -> tuple[str, float, str]:
@@ -179,12 +190,13 @@ def at_equal_recall(points: Iterable[Point]) -> list[dict[str, Any]]:
     """The table at equal recall as records, for one client: queries a second, ``None`` where it was not reached."""
     found = [trial for trial in trials(points) if trial.spec.workload.kind == "search"]
     single = [trial for trial in found if trial.spec.workload.concurrency == 1]
+    quantile = tail(single)
     rows = []
     for (data, k), own in grouped(single, lambda trial: (trial.spec.dataset, trial.spec.workload.k)).items():
-        for one in standings(own):
+        for one in standings(own, quantile):
             row: dict[str, Any] = {"data": data, "k": k, "backend": one.name, "class": one.deployment}
-            for target, fast, short in zip(TARGETS, one.qps, one.p99, strict=True):
+            for target, fast, short in zip(TARGETS, one.qps, one.tail, strict=True):
                 row[f"qps@{target:.2f}"] = None if fast is None else round(fast.value, 1)
-                row[f"p99_ms@{target:.2f}"] = None if short is None else round(short.value, 3)
+                row[f"{quantile}_ms@{target:.2f}"] = None if short is None else round(short.value, 3)
             rows.append({**row, "best_recall": one.best.recall})
     return rows

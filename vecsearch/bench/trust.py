@@ -64,7 +64,8 @@ def _answer(points: Sequence[Point]) -> Markup:
     cores = min(point.environment.affinity for point in points)
     if loads and max(loads) > cores:
         said.append(f"The machine had other work: its load was up to {number(max(loads))} on {cores} cores.")
-    state = "bad" if counts["invalid"] or len(machines) > 1 else "mixed" if counts["noisy"] or missing else "good"
+    bad = counts["invalid"] or not counts["valid"] or len(machines) > 1
+    state = "bad" if bad else "mixed" if counts["noisy"] or missing else "good"
     return element("ul", *(element("li", one) for one in said), class_=f"answer {state}")
 
 
@@ -78,20 +79,12 @@ def _backends(points: Sequence[Point]) -> Markup:
         exact = {"always": "always", "on_request": "on request", "never": "never"}[facts.exactness] if facts else ""
         called = label if label == own[0].spec.backend else f"{label} ({own[0].spec.backend})"
         deployment = facts.deployment if facts else "not available"
-        rows.append(
-            [called, deployment, versions, exact, verdicts, _repeats(own), _rebuilt(own), _ceiling(own), _busy(own)]
-        )
-    head = (
-        "backend",
-        "class",
-        "client",
-        "exact",
-        "results",
-        "repeats differ by",
-        "builds differ by",
-        "of the ceiling",
-        "other work",
-    )
+        effective = facts.settings if facts and facts.settings else own[0].spec.settings
+        settings = ", ".join(f"{name}={value}" for name, value in sorted(effective.items())) or "defaults"
+        figures = [measure(own) for measure in (_repeats, _rebuilt, _ceiling, _busy)]
+        rows.append([called, deployment, versions, exact, settings, verdicts, *figures])
+    names = ("repeats differ by", "builds differ by", "of the ceiling", "other work")
+    head = ("backend", "class", "client", "exact", "settings in effect", "results", *names)
     about = element(
         "p",
         "Repeats: the largest spread of the median time over the repeats of one result, as its coefficient of "
@@ -162,11 +155,12 @@ def _gates(points: Sequence[Point]) -> Markup | None:
     groups = grouped(((gate, point) for point in points for gate in point.gates), lambda pair: pair[0].name)
     rows = []
     for name, pairs in groups.items():
-        failed = [point for gate, point in pairs if not gate.passed]
-        links = joined([link(point.key, point.spec.label) for point in failed[:_FEW]], ", ")
-        more = f" and {len(failed) - _FEW} more" if len(failed) > _FEW else ""
-        state = badge(pairs[0][0].verdict) if failed else "✓ all"
-        rows.append([name, f"{len(pairs) - len(failed)} of {len(pairs)}", state, joined([links, more])])
+        failed = grouped((point for gate, point in pairs if not gate.passed), lambda point: point.spec.label)
+        count = sum(map(len, failed.values()))
+        links = [link(own[0].key, f"{label}: {len(own)}") for label, own in failed.items()]
+        state = badge(next(gate.verdict for gate, _ in pairs if not gate.passed)) if failed else "✓ all"
+        held = f"{len(pairs) - count}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{len(pairs)}"
+        rows.append([name, held, state, joined(links, ", ")])
     return table(("gate", "held", "where it failed", "failed at"), rows, "Gates") if rows else None
 
 

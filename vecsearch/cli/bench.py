@@ -71,11 +71,11 @@ def run(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one measurement.")] = 1800.0,
     as_json: options.Json = False,
 ) -> None:
-    """Measure backends, each point in a process of its own.
+    """Measure backends, each point in a process of its own, and write the page of all results in the folder.
 
     Exit code 1: a result is invalid, or a backend that was named cannot run.
     """
-    from vecsearch.bench import summary
+    from vecsearch.bench import report, summary
     from vecsearch.bench.configurations import several
     from vecsearch.bench.datasets import load
     from vecsearch.bench.runner import run as measure
@@ -102,7 +102,9 @@ def run(
     given = None
     if dataset:
         given = [load(name, rows=rows, queries=chosen.queries, seed=seed) for name in dataset]
-    points = measure(jobs(chosen, given), found, Store(out), timeout=timeout)
+    store = Store(out)
+    points = measure(jobs(chosen, given), found, store, timeout=timeout)
+    report.write(store, out / reports.PAGE)
     if as_json:
         output.document([point.model_dump(mode="json") for point in points])
     else:
@@ -111,7 +113,7 @@ def run(
         output.rows(records, output.Format.table)
     for label, problem in summary.unavailable(points).items():
         say(f"{label} is not available: {problem}")
-    say(f"{summary.verdict(points)}; in {out}")
+    say(f"{summary.verdict(points)}; the page is {out / reports.PAGE}")
     asked_for = bool(named or configurations)
     if any(point.verdict == "invalid" or (asked_for and point.verdict == "unavailable") for point in points):
         raise typer.Exit(_NO)

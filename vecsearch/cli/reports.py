@@ -11,7 +11,7 @@ from vecsearch.cli.commands import say
 from vecsearch.errors import InvalidInputError
 
 _NO = 1
-_REPORT = "report.html"
+PAGE = "report.html"
 Results = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that bench run has filled.", show_default=False)]
 
 
@@ -30,7 +30,7 @@ def report(
     from vecsearch.bench.trials import at_equal_recall
 
     points = list(_store(folder))
-    path = html or folder / _REPORT
+    path = html or folder / PAGE
     pages.write(points, path)
     rows = at_equal_recall(points)
     if as_json:
