@@ -77,7 +77,8 @@ def tests_milvus_server(session: nox.Session) -> None:
     pytest = ("pytest", "-q", "-n", "4", f"--junitxml={results}", *tests, *asked)
     command = ("python", "tests/milvus_server.py", *pytest)
     session.run("unshare", "-rn", "sh", "-c", inside, "inside", *command, external=True)
-    _compare_table(session, results)
+    if not asked:
+        _compare_table(session, results)
 
 
 @nox.session
@@ -99,11 +100,11 @@ def types(session: nox.Session) -> None:
 def bare(session: nox.Session) -> None:
     """The tests with no extra installed: what needs one says so, and the rest works.
 
-    Not those of the core and of the suite itself, which need none.
+    Not those of the core, the benchmarks and the suite itself, which need none.
     """
     session.install("-e", ".[testing]", "pytest-xdist>=3.6")
     needless = [str(path) for path in Path("tests/conformance").glob("test_*.py") if path.stem != "test_sklearn"]
-    left_out = [f"--ignore={path}" for path in ("tests/core", *needless)]
+    left_out = [f"--ignore={path}" for path in ("tests/bench", "tests/core", *needless)]
     session.run("pytest", "-q", *SIDE_BY_SIDE, *(session.posargs or left_out))
 
 

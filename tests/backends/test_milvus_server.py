@@ -15,6 +15,7 @@ import vecsearch
 from vecsearch import F
 from vecsearch.testing import own_server
 
+SLOW = ("FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "AUTOINDEX")
 pytestmark = pytest.mark.skipif(not own_server("milvus"), reason="VECSEARCH_TEST_MILVUS_URI names no server")
 ROWS, DIM = 6000, 32
 METRICS = ("cosine", "euclidean", "dotproduct")
@@ -59,7 +60,10 @@ def test_a_vector_that_lies_in_an_index_comes_back_as_it_was_put():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("kind", ["HNSW", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "AUTOINDEX"])
+@pytest.mark.parametrize(
+    "kind",
+    ["HNSW", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)],
+)
 def test_filtered_searches_are_complete_at_every_selectivity(kind, metric):
     more = {"index_params": {"m": 8, "nbits": 8}} if kind == "IVF_PQ" else {}
     index = created(metric=metric, index_type=kind, **more)

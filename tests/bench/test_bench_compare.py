@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 import vecsearch
-from vecsearch import F, registry
+from vecsearch import F
 from vecsearch.bench.points import Point
 from vecsearch.bench.store import Store
 from vecsearch.bench.suites import SUITES, Source, Suite, jobs, suite
+from vecsearch.catalogue import Catalogue
 from vecsearch.cli.app import app
 from vecsearch.errors import InvalidInputError, MissingDependencyError
 
@@ -112,14 +113,14 @@ def test_the_command_runs_shows_and_goes_on(rows, tmp_path, monkeypatch):
 
 
 def test_a_backend_that_was_named_and_cannot_run_is_a_failure(rows, tmp_path, monkeypatch):
-    def missing(name):
+    def missing(_, name):
         raise MissingDependencyError(f"the {name} backend needs it: pip install it")
 
     np.save(tmp_path / "mine.npy", rows)
     (tmp_path / "how.toml").write_text('[away]\ntype = "qdrant"\n')
     words = ["bench", "run", "--dataset", str(tmp_path / "mine.npy"), "--queries", "20"]
     words += ["--configurations", str(tmp_path / "how.toml"), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(registry, "backend_class", missing)
+    monkeypatch.setattr(Catalogue, "load", missing)
     found = vecsearch_(*words)
     assert found.exit_code == 1
     assert "away is not available: the qdrant backend needs it: pip install it" in found.stderr

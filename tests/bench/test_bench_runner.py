@@ -16,8 +16,9 @@ from vecsearch.bench.configurations import Configuration, configured, several
 from vecsearch.bench.datasets import make
 from vecsearch.bench.points import Workload
 from vecsearch.bench.store import Store
+from vecsearch.catalogue import Catalogue
 from vecsearch.core import knn
-from vecsearch.errors import ConfigError, InvalidInputError, UnknownBackendError
+from vecsearch.errors import ConfigError, InvalidInputError, MissingDependencyError, UnknownBackendError
 from vecsearch.testing.wrappers import WrappedBackend
 
 MS = 1_000_000
@@ -314,10 +315,10 @@ def test_configurations_that_mean_nothing_are_refused(given, error, said):
 
 
 def test_a_client_that_is_missing_is_a_backend_that_is_not_available(store, data, monkeypatch):
-    def missing(name):
-        raise registry.MissingDependencyError(f"the {name} backend needs it: pip install it")
+    def missing(_, name):
+        raise MissingDependencyError(f"the {name} backend needs it: pip install it")
 
-    monkeypatch.setattr(registry, "backend_class", missing)
+    monkeypatch.setattr(Catalogue, "load", missing)
     found = configured("qdrant")
     monkeypatch.undo()
     assert found.problem == "the qdrant backend needs it: pip install it"

@@ -98,6 +98,7 @@ def test_asserts_of_the_suite_are_explained(pytester):
     pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
+@pytest.mark.timeout(400)
 def test_the_command_runs_the_suite():
     report = run_conformance("sqlite")
     assert (report.failed, report.xfailed) == (0, 0), [r for r in report.results if r.outcome == "failed"]

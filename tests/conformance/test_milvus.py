@@ -50,3 +50,7 @@ class TestYourServer(Behind, IndexConformance):
 
     def settings(self, tmp_path):
         return own_server("milvus")
+
+    @pytest.mark.skip("a server of 2.3 shows the old row beside the new one for a moment, now and then")
+    def test_readers_see_whole_rows_while_another_writes(self):
+        """Not promised: see docs/engines.md."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,8 @@ class OtherTests(Harness):
         """An index, another object of it, and the settings of both."""
         if self.capabilities.local or not self.capabilities.durable:
             pytest.skip("rows end with their index, or are a copy of its own")
-        settings = {**self.new_settings(), "index_name": self.named(name), "timeout": 20.0}
+        name = self.named(f"{name}_{uuid.uuid4().hex[:6]}")  # others may run this beside us
+        settings = {**self.new_settings(), "index_name": name, "timeout": 20.0}
         columns = columns or {"metric": self.metric}
         index = self.create(**{**data.sample_rows().take(range(20)).columns(), **settings, **columns})
         rest = {k: v for k, v in settings.items() if k != "index_name"}
