@@ -67,6 +67,7 @@ class TestOnAServer(Behind, IndexConformance):
         return {"host": "127.0.0.1", "port": self.server.port, "hnsw": _DENSE}
 
 
+@pytest.mark.live
 class TestYourServer(Behind, IndexConformance):
     """Where VECSEARCH_TEST_CHROMA_HOST (and _PORT, _TOKEN …) names one."""
 

@@ -61,6 +61,7 @@ class TestExactOnly(Behind, IndexConformance):
         return {"uri": str(tmp_path / "lance"), "index_type": "NONE"}
 
 
+@pytest.mark.live
 class TestYourStore(Behind, IndexConformance):
     """Where VECSEARCH_TEST_LANCEDB_URI (and _STORAGE_OPTIONS) names one."""
 

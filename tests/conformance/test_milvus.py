@@ -45,6 +45,7 @@ class TestLiteGraph(Behind, IndexConformance):
 
 
 @pytest.mark.skipif(not own_server("milvus"), reason="VECSEARCH_TEST_MILVUS_URI names no server")
+@pytest.mark.live
 class TestYourServer(Behind, IndexConformance):
     backend = "milvus"
 

@@ -99,6 +99,7 @@ class TestWithLateWrites(OnAStandIn, IndexConformance):
     fields: ClassVar = {**FIELDS, "x": "float"}
 
 
+@pytest.mark.live
 class TestYourWorkspace(Behind, IndexConformance):
     """Where VECSEARCH_TEST_MOSAIC_WORKSPACE_URL (and _CATALOG_NAME, _SCHEMA_NAME, _ENDPOINT_NAME …) names one."""
 

@@ -77,6 +77,7 @@ class TestInANamespace(Behind, IndexConformance):
         return {**self.server.settings(), "namespace": self.namespace}
 
 
+@pytest.mark.live
 class TestYourAccount(Behind, IndexConformance):
     """Where VECSEARCH_TEST_PINECONE_API_KEY (and _CLOUD, _REGION …) names one."""
 

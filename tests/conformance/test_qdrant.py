@@ -76,6 +76,7 @@ class TestOverGrpc(Behind, IndexConformance):
         return {"host": "127.0.0.1", "grpc_port": self.server.port, "prefer_grpc": True}
 
 
+@pytest.mark.live
 class TestYourServer(Behind, IndexConformance):
     """Where VECSEARCH_TEST_QDRANT_URL (and _API_KEY, _PREFER_GRPC …) names one."""
 
