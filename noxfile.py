@@ -12,7 +12,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 ENGINES = ("chroma", "lancedb", "milvus", "mosaic", "pinecone", "qdrant")
 RUFF = "ruff==0.17.*"
-SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope")
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadscope", "-m", "not timing")
 
 
 @nox.session
@@ -20,6 +20,13 @@ def tests(session: nox.Session) -> None:
     """All tests but those of the engines, whose clients are large and whose suites take a while."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", *SIDE_BY_SIDE, *session.posargs)
+
+
+@nox.session
+def timing(session: nox.Session) -> None:
+    """The tests that look at the clock, one after the other."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", "-m", "timing", *(session.posargs or ["tests/bench"]))
 
 
 @nox.session

@@ -18,6 +18,8 @@ VECTORS = np.random.default_rng(0).standard_normal((150, 8)).astype(np.float32)
 IDS = [f"row {number}" for number in range(150)]
 SLACK = 3.0  # of a machine that does other things as well
 
+pytestmark = pytest.mark.slow
+
 
 def qdrant_rest(folder):
     require("qdrant")

@@ -196,6 +196,7 @@ def test_dropped_rows_cost_recall(store, data):
     assert 0.9 < found.recall.strict < 0.99
 
 
+@pytest.mark.timing
 def test_a_stall_shows_in_the_open_loop(store, data):
     smooth = Workload(kind="open", rate=200, seconds=1.0, concurrency=4, repeats=1, warmup=0)
     with registry.registered("broken", Stalling):
@@ -237,6 +238,7 @@ class Own(SklearnBackend):
     name = "own"
 
 
+@pytest.mark.timing
 def test_overhead_is_that_of_pairs_and_both_sides_must_find_the_same(store, data, monkeypatch):
     def client(vectors, name, metric):
         return lambda query, k: [str(place) for place in knn(query[None], vectors, k, metric)[1][0]]

@@ -32,6 +32,7 @@ def _metadata(row):
     }
 
 
+@pytest.mark.slow
 class TestInAFolder(Behind, IndexConformance):
     backend = "lancedb"
 

@@ -81,6 +81,7 @@ class TestOnAStandardEndpoint(OnAStandIn, IndexConformance):
     backend = "mosaic"
 
 
+@pytest.mark.slow
 class TestOnAStorageOptimisedEndpoint(OnAStandIn, IndexConformance):
     """And with the field of the truth table as a text."""
 

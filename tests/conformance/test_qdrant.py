@@ -62,6 +62,7 @@ class TestOverRest(Behind, IndexConformance):
         return {"url": self.server.url}
 
 
+@pytest.mark.slow
 class TestOverGrpc(Behind, IndexConformance):
     backend = "qdrant"
 
