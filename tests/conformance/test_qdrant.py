@@ -48,6 +48,7 @@ class TestInAFolder(Behind, IndexConformance):
         return {"path": str(tmp_path / "qdrant")}
 
 
+@pytest.mark.slow
 class TestOverRest(Behind, IndexConformance):
     backend = "qdrant"
 
