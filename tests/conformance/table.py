@@ -107,7 +107,7 @@ def table(found):
 
 def parsed(text):
     """The table that is there, as ``table`` takes it."""
-    lines = [[part.strip() for part in line.strip("| \n").split(" | ")] for line in text.splitlines() if "|" in line]
+    lines = [[part.strip() for part in line.strip()[1:-1].split("|")] for line in text.splitlines() if "|" in line]
     if not lines:
         return {}
     head, _, *rows = lines
