@@ -114,6 +114,13 @@ def test_a_budget_that_is_over_begins_nothing_and_the_next_run_goes_on(store, da
     assert len(store) == 4
 
 
+def test_a_frontier_is_searched_by_one_client_and_by_the_most(data):
+    ladder = [Workload(kind="search", concurrency=level) for level in (1, 2, 4)]
+    job = runner.Job(data, (*ladder, Workload(kind="batch", batch=10)))
+    frontier = Configuration("one", "sklearn", search_params=({"ef": 2}, {"ef": 1}, {"ef": 3}))
+    assert runner.planned([job], [frontier]) == 1 + len(ladder) + 1 + 2 * 2
+
+
 def test_later_builds_are_only_searched(store, data):
     job = runner.Job(data, (SEARCH, Workload(kind="reopen", repeats=1)), builds=2)
     points = runner.run([job], [configured("sklearn")], store, isolate=False, progress=False)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Perform = Callable[[Task], Observation]
 
-_FRONTIER = ("search", "filtered", "batch")
+_CLOSED = ("search", "filtered", "batch")
 _CEILING_SECONDS = 0.3
 
 
@@ -119,6 +119,8 @@ class _Group:
         self._fields = sorted({name for row in job.dataset.metadata or () for name in row})
         self.build_spec = self._spec(Workload(kind="build", k=job.k, repeats=1, warmup=0), {})
         first, *others = configuration.search_params
+        levels = [work.concurrency for work in job.workloads if work.kind == "search"]
+        ends = {min(levels, default=1), max(levels, default=1)}
         self.specs = [self.build_spec]
         for work in job.workloads:
             if work.kind == "overhead" and configuration.backend not in NATIVE:
@@ -126,7 +128,7 @@ class _Group:
             if build and work.kind != "search":
                 continue  # a graph that came out otherwise shows in any search
             self.specs.append(self._spec(work, first))
-            if work.kind in _FRONTIER:
+            if work.kind == "search" and work.concurrency in ends:  # a frontier for one client, and for the most
                 self.specs += [self._spec(work, params) for params in others]
 
     def _spec(self, work: Workload, params: Mapping[str, Any]) -> Spec:
@@ -330,7 +332,7 @@ class _Session:
     def _ceiling(self, group: _Group, spec: Spec) -> float | None:
         """What a backend that does nothing reaches in the same loop."""
         work = spec.workload
-        if work.kind not in _FRONTIER:
+        if work.kind not in _CLOSED:
             return None
         key = (spec.dataset_sha256, work.k, work.concurrency, work.batch)
         if key not in self._ceilings:
