@@ -121,11 +121,14 @@ def test_a_frontier_is_searched_by_one_client_and_by_the_most(data):
     assert runner.planned([job], [frontier]) == 1 + len(ladder) + 1 + 2 * 2
 
 
-def test_later_builds_are_only_searched(store, data):
-    job = runner.Job(data, (SEARCH, Workload(kind="reopen", repeats=1)), builds=2)
+def test_later_builds_get_the_first_search_alone(store, data):
+    other = SEARCH.model_copy(update={"k": 3})
+    job = runner.Job(data, (SEARCH, other, Workload(kind="reopen", repeats=1)), builds=2)
     points = runner.run([job], [configured("sklearn")], store, isolate=False, progress=False)
     kinds = [(point.spec.build, point.spec.workload.kind) for point in points]
-    assert kinds == [(0, "build"), (0, "search"), (0, "reopen"), (1, "build"), (1, "search")]
+    first = [(0, kind) for kind in ("build", "search", "search", "reopen")]
+    assert kinds == [*first, (1, "build"), (1, "search")]
+    assert points[-1].spec.workload == SEARCH
 
 
 def test_what_was_not_asked_for_want_of_time_is_not_scored(store, data):

@@ -119,16 +119,16 @@ class _Group:
         self._fields = sorted({name for row in job.dataset.metadata or () for name in row})
         self.build_spec = self._spec(Workload(kind="build", k=job.k, repeats=1, warmup=0), {})
         first, *others = configuration.search_params
-        levels = [work.concurrency for work in job.workloads if work.kind == "search"]
-        ends = {min(levels, default=1), max(levels, default=1)}
+        searches = [work for work in job.workloads if work.kind == "search"] or [*job.workloads]
+        levels = [work.concurrency for work in searches]
         self.specs = [self.build_spec]
         for work in job.workloads:
             if work.kind == "overhead" and configuration.backend not in NATIVE:
                 continue  # no client but vecsearch itself
-            if build and work.kind != "search":
+            if build and work != searches[0]:
                 continue  # a graph that came out otherwise shows in any search
             self.specs.append(self._spec(work, first))
-            if work.kind == "search" and work.concurrency in ends:  # a frontier for one client, and for the most
+            if work.kind == "search" and work.concurrency in (min(levels), max(levels)):  # frontiers of both ends
                 self.specs += [self._spec(work, params) for params in others]
 
     def _spec(self, work: Workload, params: Mapping[str, Any]) -> Spec:
