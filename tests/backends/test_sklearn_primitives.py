@@ -73,6 +73,23 @@ def test_dead_rows_in_front_of_a_query_do_not_shorten_its_answer():
     np.testing.assert_allclose(hits.scores[0], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dead", [0, 40])
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.6, 0.9, 1.0])
+@pytest.mark.parametrize("order", ["nearest first", "farthest first", "anyhow"])
+def test_a_filter_finds_the_nearest_that_pass(order, rate, dead):
+    # More than half of the rows, and few: two ways to leave the others out; at the query pass all of them, or none.
+    names = [f"r{number:03}" for number in range(400)]
+    given, query = rows(names), rows(["q"], seed=1).vectors
+    near = distances(query[0], given.vectors, "euclidean").argsort().argsort()
+    rank = {"nearest first": near, "farthest first": 399 - near, "anyhow": np.random.default_rng(2).permutation(400)}
+    made = created(names, fields=[{"rank": int(one)} for one in rank[order]])
+    made.delete(names[:dead])
+    passing = np.flatnonzero((rank[order] < rate * 400) & (np.arange(400) >= dead))
+    expected = passing[near[passing].argsort()][:15]
+    hits = search(made, query, 15, where(filter_=F("rank") < int(rate * 400)))
+    assert hits.rows[0].ids == [names[place] for place in expected]
+
+
 def test_k_beyond_the_rows_is_all_rows():
     made = created(["a", "b", "c"])
     made.delete(["b"])

@@ -116,6 +116,19 @@ def test_the_command_runs_shows_and_goes_on(rows, tmp_path, monkeypatch):
     assert "mine" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_run_from_embeddings_within_a_budget_with_a_page_elsewhere(rows, tmp_path):
+    np.save(tmp_path / "mine.npy", rows)
+    words = ("bench", "run", "--embeddings", str(tmp_path / "mine.npy"), "--backends", "sklearn", "--queries", "20")
+    words += ("--html", str(tmp_path / "page.html"), "--out", str(tmp_path / "out"))
+    found = vecsearch_(*words, "--budget", "0")
+    assert found.exit_code == 0, found.output
+    assert len(Store(tmp_path / "out")) == 1
+    assert "measurements were not begun in 0 s; the same command goes on" in found.stderr
+    assert f"the page is {tmp_path / 'page.html'}" in found.stderr
+    assert "mine" in (tmp_path / "page.html").read_text()
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
 def test_a_backend_that_was_named_and_cannot_run_is_a_failure(rows, tmp_path, monkeypatch):
     def missing(_, name):
         raise MissingDependencyError(f"the {name} backend needs it: pip install it")

@@ -48,9 +48,17 @@ GOOD_AND_BAD = {
         gates.stored(Load(rows=2, insert_seconds=1, searchable_seconds=1, rows_per_second=2, cpu_seconds=1), 2),
         gates.stored(Load(rows=2, insert_seconds=1, searchable_seconds=1, rows_per_second=2, cpu_seconds=1), 3),
     ),
+    "samples": (
+        gates.samples(a_search(service=TIMES.model_copy(update={"samples": 20}))),
+        gates.samples(a_search(service=TIMES.model_copy(update={"samples": 19}))),
+    ),
     "stream": (
-        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9)),
-        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9, missing=1)),
+        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9))[0],
+        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9, missing=1))[0],
+    ),
+    "stream, deleted": (
+        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9, deleted=2))[1],
+        gates.streamed(Stream(inserted=9, seconds=1, rows_per_second=9, deleted=2, remaining=1))[1],
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,6 +35,17 @@ def test_a_short_round_goes_on_until_the_time_is_over():
     found = closed(lambda _: time.sleep(0.001) or [[0]], 3, repeats=2, seconds=0.05)
     assert min(found.repeat_seconds) > 0.04
     assert found.asked > 6
+
+
+@pytest.mark.parametrize("loop", [closed, partial(opened, rate=1000.0, seconds=60.0)])
+def test_a_slow_engine_is_asked_less(loop):
+    asked = []
+    found = loop(
+        lambda number: asked.append(number) or time.sleep(0.02), 10_000, repeats=2, most_seconds=0.1, warmup=90
+    )
+    assert found.asked < len(asked) < 100
+    assert found.repeat.tolist().count(1) > 0
+    assert max(found.repeat_seconds) < 10
 
 
 @pytest.mark.timing

@@ -57,8 +57,8 @@ def test_an_honest_backend_passes_on_all_workloads(store, data):
         SEARCH,
         Workload(kind="search", repeats=2, concurrency=2),
         Workload(kind="open", rate=200, seconds=0.2, concurrency=4, repeats=1, warmup=0),
-        Workload(kind="batch", batch=25, repeats=2, warmup=0),
-        Workload(kind="stream", rate=1000, seconds=0.1, repeats=1, warmup=5),
+        Workload(kind="batch", batch=5, repeats=2, warmup=0),
+        Workload(kind="stream", rate=1000, seconds=0.1, repeats=1, warmup=5, delete_share=0.5),
         Workload(kind="reopen", repeats=1, warmup=0),
         *(Workload(kind="filtered", filter=one, repeats=1, warmup=0) for one in filters),
     ]
@@ -81,6 +81,9 @@ def test_an_honest_backend_passes_on_all_workloads(store, data):
     streamed = next(point for point in points if point.stream)
     assert streamed.stream.inserted == 80
     assert streamed.stream.missing == 0
+    assert streamed.stream.deleted == 40
+    assert streamed.stream.remaining == 0
+    assert streamed.control.count == 400 - 40
 
 
 def test_filters_lie_with_the_queries_as_they_say(data):
@@ -99,6 +102,49 @@ def test_what_is_in_the_store_is_not_measured_again(store, data):
     assert again["build"] == first["build"]
     assert again["reopen"].run_id != first["search"].run_id
     assert {path.name for path in store.folder.iterdir()} == {"points"}
+
+
+def test_a_budget_that_is_over_begins_nothing_and_the_next_run_goes_on(store, data):
+    jobs, configurations = [runner.Job(data, (SEARCH,), builds=2)], [configured("sklearn")]
+    assert runner.planned(jobs, configurations) == 4
+    options = {"isolate": False, "progress": False}
+    first = runner.run(jobs, configurations, store, budget=0.0, **options)
+    assert [point.spec.workload.kind for point in first] == ["build", "build"]
+    assert runner.run(jobs, configurations, store, **options)[0] == first[0]
+    assert len(store) == 4
+
+
+def test_a_frontier_is_searched_by_one_client_and_by_the_most(data):
+    ladder = [Workload(kind="search", concurrency=level) for level in (1, 2, 4)]
+    job = runner.Job(data, (*ladder, Workload(kind="batch", batch=10)))
+    frontier = Configuration("one", "sklearn", search_params=({"ef": 2}, {"ef": 1}, {"ef": 3}))
+    assert runner.planned([job], [frontier]) == 1 + len(ladder) + 1 + 2 * 2
+
+
+def test_later_builds_get_the_first_search_alone(store, data):
+    other = SEARCH.model_copy(update={"k": 3})
+    job = runner.Job(data, (SEARCH, other, Workload(kind="reopen", repeats=1)), builds=2)
+    points = runner.run([job], [configured("sklearn")], store, isolate=False, progress=False)
+    kinds = [(point.spec.build, point.spec.workload.kind) for point in points]
+    first = [(0, kind) for kind in ("build", "search", "search", "reopen")]
+    assert kinds == [*first, (1, "build"), (1, "search")]
+    assert points[-1].spec.workload == SEARCH
+
+
+def test_what_was_not_asked_for_want_of_time_is_not_scored(store, data):
+    class Slow(WrappedBackend, inner=SklearnBackend):
+        """Takes a while."""
+
+        def search(self, *arguments, **named):
+            time.sleep(0.01)
+            return super().search(*arguments, **named)
+
+    work = Workload(kind="search", repeats=1, warmup=0, most_seconds=0.1)
+    with registry.registered("slow", Slow):
+        found = measure(store, data, work, backend="slow")["search"]
+    assert 0 < found.search.asked < 60
+    assert found.search.recall.strict == 1.0
+    assert failed(found) == {"samples"}
 
 
 def test_a_point_in_a_process_of_its_own(store, data):

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from vecsearch.backends.base import Part, Rows, Spec, Where
 
 
+_GOOD_PART = 0.5  # of all rows: fewer are cheaper to copy than others to drop
+_SURPLUS, _MORE = 1.5, 16  # so much more is asked for than should be enough
+
+
 class SklearnConfig(BackendConfig):
     """The settings of the embedded backend."""
 
@@ -137,7 +141,7 @@ class SklearnBackend(Backend[SklearnConfig]):
         snapshot = table.snapshot
         chosen = self._chosen(snapshot, where)
         search = _Search(snapshot, table.spec.metric, self.config, self._packed_rows(table, snapshot))
-        hits = search.live(queries, k) if chosen is None else search.among(queries, k, chosen)
+        hits = search.nearest(queries, k, chosen)
         return Hits([distances for distances, _ in hits], [snapshot.take(positions, include) for _, positions in hits])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
@@ -277,7 +281,32 @@ class _Search:
             "threads": config.threads,
         }
 
-    def among(self, queries: NDArray[np.float32], k: int, positions: NDArray[np.int64] | None) -> _Pairs:
+    def nearest(self, queries: NDArray[np.float32], k: int, chosen: NDArray[np.int64] | None) -> _Pairs:
+        """The nearest of the live rows at the positions ``chosen`` (``None``: of all live rows).
+
+        To leave the others out costs a copy of the chosen ones. Where those are a good part of all rows, to ask for a
+        few more and drop the others does not, and is as exact: what remains are the nearest of the chosen. A query
+        that comes out short, since its neighbours are not among the chosen, is asked again.
+        """
+        total = len(self._snapshot)
+        if chosen is None and self._snapshot.count < total:
+            chosen = self._snapshot.live()
+        if chosen is None or len(chosen) <= _GOOD_PART * total:
+            return self._among(queries, k, chosen)
+        member = np.zeros(total, dtype=np.bool_)
+        member[chosen] = True
+        wanted = min(k, len(chosen))
+        pairs = self._among(queries, int(_SURPLUS * wanted * total / len(chosen)) + _MORE, None)
+        kept = [member[positions] for _, positions in pairs]
+        pairs = [(d[keep][:wanted], p[keep][:wanted]) for (d, p), keep in zip(pairs, kept, strict=True)]
+        short = [number for number, (_, positions) in enumerate(pairs) if len(positions) < wanted]
+        if short:
+            again = self._among(queries[short], wanted, chosen)
+            for number, pair in zip(short, again, strict=True):
+                pairs[number] = pair
+        return pairs
+
+    def _among(self, queries: NDArray[np.float32], k: int, positions: NDArray[np.int64] | None) -> _Pairs:
         """The nearest of the rows at ``positions`` (``None``: of all, dead ones included)."""
         rows = self._snapshot.vectors
         wanted = min(k, len(rows) if positions is None else len(positions))
@@ -285,27 +314,6 @@ class _Search:
             return [(np.empty(0), np.empty(0, dtype=np.int64)) for _ in queries]
         distances, found = knn(queries, rows, wanted, positions=positions, **self._settings)
         return list(zip(distances, found, strict=True))
-
-    def live(self, queries: NDArray[np.float32], k: int) -> _Pairs:
-        """The nearest of all live rows.
-
-        Leaving dead rows out costs a copy of the others; asking for a few more and dropping the dead does not, and is
-        as exact: what remains are the nearest live rows. Only a query that comes out short is asked again.
-        """
-        alive, count = self._snapshot.alive, self._snapshot.count
-        dead = len(self._snapshot) - count
-        if alive is None or not dead:
-            return self.among(queries, k, None)
-        wanted = min(k, count)
-        pairs = self.among(queries, wanted + min(dead, 16 + wanted // 2), None)
-        kept = [alive[positions] for _, positions in pairs]
-        pairs = [(d[keep][:wanted], p[keep][:wanted]) for (d, p), keep in zip(pairs, kept, strict=True)]
-        short = [number for number, (_, positions) in enumerate(pairs) if len(positions) < wanted]
-        if short:
-            again = self.among(queries[short], wanted, self._snapshot.live())
-            for number, pair in zip(short, again, strict=True):
-                pairs[number] = pair
-        return pairs
 
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def several(backends: Sequence[str] | Mapping[str, Any] | None = None) -> list[C
     """Configurations by names, or by label: ``{"fine": {"type": "qdrant", "hnsw_config": {"m": 32}}}``.
 
     An entry holds settings of its backend, and may hold ``search_params``: one dict, or a list of them, each a point
-    of the frontier. Without any, all backends that are known.
+    of the frontier; all other workloads use the first. Without any, all backends that are known.
     """
     if backends is None:
         return [configured(name) for name in registry.names()]

@@ -21,6 +21,7 @@ MOST_OTHER_WORK = 0.20
 MOST_STEAL = 0.05
 LEAST_OF_RATE = 0.95
 LEAST_ALIKE = 0.99
+LEAST_SAMPLES = 20
 
 
 def available(problem: str | None) -> Gate:
@@ -78,6 +79,13 @@ def ceiling(qps: float, null_qps: float | None) -> Gate:
     return Gate(name="ceiling", passed=share <= MOST_OF_CEILING, detail=detail, verdict="noisy")
 
 
+def samples(search: Search) -> Gate:
+    """Whether there were calls enough for a median to mean something."""
+    count = search.service.samples
+    detail = f"{count} calls were timed"
+    return Gate(name="samples", passed=count >= LEAST_SAMPLES, detail=detail, verdict="noisy")
+
+
 def spread(search: Search) -> Gate:
     """Whether the repeats agree: the coefficient of variation of their medians."""
     values = search.p50_repeats
@@ -110,10 +118,14 @@ def stored(load: Load, expected: int) -> Gate:
     return Gate(name="written", passed=load.rows == expected, detail=f"{load.rows} of {expected} rows were written")
 
 
-def streamed(stream: Stream) -> Gate:
-    """Whether all that was inserted can be found."""
-    detail = f"{stream.missing} of {stream.inserted} inserted rows are missing"
-    return Gate(name="inserted rows", passed=stream.missing == 0, detail=detail)
+def streamed(stream: Stream) -> list[Gate]:
+    """Whether all that was inserted can be found, and nothing that was deleted."""
+    missing = f"{stream.missing} of {stream.inserted} inserted rows are missing"
+    remaining = f"{stream.remaining} of {stream.deleted} deleted rows are still there"
+    return [
+        Gate(name="inserted rows", passed=stream.missing == 0, detail=missing),
+        Gate(name="deleted rows", passed=stream.remaining == 0, detail=remaining),
+    ]
 
 
 def alike(overhead: Overhead) -> Gate:

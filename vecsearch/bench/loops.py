@@ -8,6 +8,7 @@ In an *open* loop queries are sent on a schedule whatever the answers do, as use
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -75,18 +76,27 @@ class _Worker:
 
 
 def closed(
-    ask: Ask, calls: int, *, concurrency: int = 1, repeats: int = 3, seconds: float = 0.0, warmup: int = 0
+    ask: Ask,
+    calls: int,
+    *,
+    concurrency: int = 1,
+    repeats: int = 3,
+    seconds: float = 0.0,
+    most_seconds: float | None = None,
+    warmup: int = 0,
 ) -> Samples:
     """Each thread asks again when it has its answer.
 
-    A repeat makes all ``calls`` different calls once, and goes on in turn until it has lasted ``seconds``.
+    A repeat makes all ``calls`` different calls once, and goes on in turn until it has lasted ``seconds``. After
+    ``most_seconds`` it begins no other call, though some were never made.
     """
-    _warm(ask, calls, warmup)
+    _warm(ask, calls, warmup, most_seconds)
 
     def work(worker: _Worker, numbers: itertools.count[int], start: int) -> None:
-        least = start + int(seconds * 1e9)
+        least, most = start + int(seconds * 1e9), _end(start, most_seconds)
         for number in numbers:
-            if number >= calls and time.perf_counter_ns() >= least:
+            now = time.perf_counter_ns()
+            if now >= most or (number >= calls and now >= least):
                 return
             worker.call(ask, number % calls, start, None)
 
@@ -94,18 +104,28 @@ def closed(
 
 
 def opened(
-    ask: Ask, calls: int, *, rate: float, concurrency: int = 8, repeats: int = 1, seconds: float = 1.0, warmup: int = 0
+    ask: Ask,
+    calls: int,
+    *,
+    rate: float,
+    concurrency: int = 8,
+    repeats: int = 1,
+    seconds: float = 1.0,
+    most_seconds: float | None = None,
+    warmup: int = 0,
 ) -> Samples:
     """Calls are due at ``rate`` a second for ``seconds``; up to ``concurrency`` wait for answers at a time.
 
-    The schedule never shifts: what is late is sent at once, and its response time tells how late it was.
+    The schedule never shifts: what is late is sent at once, and its response time tells how late it was. An engine that
+    falls behind is still asked when ``seconds`` are over; after ``most_seconds`` nothing more is sent.
     """
-    _warm(ask, calls, warmup)
+    _warm(ask, calls, warmup, most_seconds)
     total = max(1, round(rate * seconds))
 
     def work(worker: _Worker, numbers: itertools.count[int], start: int) -> None:
+        most = _end(start, most_seconds)
         for number in numbers:
-            if number >= total:
+            if number >= total or time.perf_counter_ns() >= most:
                 return
             due = start + int(number / rate * 1e9)
             left = due - time.perf_counter_ns()
@@ -116,8 +136,15 @@ def opened(
     return _repeated(work, concurrency, repeats, opened=True)
 
 
-def _warm(ask: Ask, calls: int, warmup: int) -> None:
+def _end(start: int, most_seconds: float | None) -> float:
+    return math.inf if most_seconds is None else start + most_seconds * 1e9
+
+
+def _warm(ask: Ask, calls: int, warmup: int, most_seconds: float | None) -> None:
+    most = _end(time.perf_counter_ns(), most_seconds)
     for number in range(warmup):
+        if time.perf_counter_ns() >= most:
+            return
         try:
             ask(number % calls)
         except Exception:  # noqa: BLE001, S112  what fails here fails again where it is counted

@@ -60,8 +60,12 @@ class Workload(_Record):
     repeats: Annotated[int, Field(ge=1)] = 3
     """Rounds over the queries within one process; each repeat is at least ``seconds`` long."""
     seconds: Annotated[float, Field(ge=0)] = 0.0
+    most_seconds: Annotated[float, Field(gt=0)] | None = None
+    """After so long no more is asked in a repeat, nor before it to warm up: a slow engine answers fewer queries."""
     warmup: Count = 100
     """Queries asked before, and not counted."""
+    delete_share: Share = 0.0
+    """How many rows ``stream`` deletes, the oldest first, for each that it inserts."""
 
 
 class Spec(_Record):
@@ -184,15 +188,18 @@ class Search(_Record):
 
 
 class Stream(_Record):
-    """Inserts while searches run; the searches are in ``search``."""
+    """Inserts and deletes while searches run; the searches are in ``search``."""
 
     inserted: Count
     seconds: Seconds
     rows_per_second: float
     behind_seconds: Seconds = 0.0
-    """How late the last insert was against its plan."""
+    """How late the last write was against its plan."""
     missing: Count = 0
     """Rows that were inserted, and not found afterwards."""
+    deleted: Count = 0
+    remaining: Count = 0
+    """Rows that were deleted, and found afterwards."""
 
 
 class Reopen(_Record):

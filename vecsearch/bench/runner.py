@@ -7,11 +7,12 @@ meanwhile slows down all of them.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     Perform = Callable[[Task], Observation]
 
-_FRONTIER = ("search", "filtered", "batch")
+_CLOSED = ("search", "filtered", "batch")
 _CEILING_SECONDS = 0.3
 
 
@@ -67,29 +68,47 @@ def run(
     *,
     isolate: bool = True,
     timeout: float = 1800.0,
+    budget: float | None = None,
     progress: Any = None,
 ) -> list[Point]:
     """Measure what is missing in the store, and give all points that were asked for.
 
     ``isolate=False`` measures in this process: for backends that only this process knows. ``timeout`` is for one
-    process; after it, it is ended and the point says so.
+    process; after it, it is ended and the point says so. After ``budget`` seconds no other measurement is begun: those
+    points are not among what is given.
     """
-    groups = [
+    groups = _groups(jobs, configurations)
+    asked = [spec for group in groups for spec in group.specs]
+    end = math.inf if budget is None else time.monotonic() + budget
+    with _folder(store.folder) as folder, reporting(progress, "measuring", "points") as report:
+        perform: Perform = in_process(timeout) if isolate else worker.perform
+        session = _Session(store, folder, perform, environment())
+        for done, _ in enumerate(_until(end, groups, session), 1):
+            report(done, len(asked))
+    return [store.get(spec.key) for spec in asked if spec.key in store]
+
+
+def planned(jobs: Sequence[Job], configurations: Sequence[Configuration]) -> int:
+    """How many points a run has."""
+    return sum(len(group.specs) for group in _groups(jobs, configurations))
+
+
+def _groups(jobs: Sequence[Job], configurations: Sequence[Configuration]) -> list[_Group]:
+    return [
         _Group(job, configuration, build)
         for job in jobs
         for build in range(job.builds)
         for configuration in configurations
     ]
-    asked = [spec for group in groups for spec in group.specs]
-    with _folder(store.folder) as folder, reporting(progress, "measuring", "points") as report:
-        perform: Perform = in_process(timeout) if isolate else worker.perform
-        session = _Session(store, folder, perform, environment())
-        done = 0
-        for group in groups:
-            for _ in session.points(group):
-                done += 1
-                report(done, len(asked))
-    return [store.get(spec.key) for spec in asked]
+
+
+def _until(end: float, groups: Sequence[_Group], session: _Session) -> Iterator[Spec]:
+    for group in groups:
+        with closing(session.points(group)) as points:
+            for spec in points:
+                yield spec
+                if time.monotonic() >= end:
+                    break
 
 
 class _Group:
@@ -100,12 +119,16 @@ class _Group:
         self._fields = sorted({name for row in job.dataset.metadata or () for name in row})
         self.build_spec = self._spec(Workload(kind="build", k=job.k, repeats=1, warmup=0), {})
         first, *others = configuration.search_params
+        searches = [work for work in job.workloads if work.kind == "search"] or [*job.workloads]
+        levels = [work.concurrency for work in searches]
         self.specs = [self.build_spec]
         for work in job.workloads:
             if work.kind == "overhead" and configuration.backend not in NATIVE:
                 continue  # no client but vecsearch itself
+            if build and work != searches[0]:
+                continue  # a graph that came out otherwise shows in any search
             self.specs.append(self._spec(work, first))
-            if work.kind in _FRONTIER:
+            if work.kind == "search" and work.concurrency in (min(levels), max(levels)):  # frontiers of both ends
                 self.specs += [self._spec(work, params) for params in others]
 
     def _spec(self, work: Workload, params: Mapping[str, Any]) -> Spec:
@@ -199,14 +222,14 @@ class _Session:
             passing = self._passing(dataset, spec, seen)
             found, kept, said = scoring.search(spec, dataset, passing, seen, arrays)
             said += [] if found is None else scoring.performance(spec, found, control)
-            said += [] if seen.stream is None else [gates.streamed(seen.stream)]
+            said += [] if seen.stream is None else gates.streamed(seen.stream)
         self._put(group, spec, seen, {**arrays, **kept}, said, control, started, search=found, overhead=against)
 
     @staticmethod
     def _passing(dataset: Dataset, spec: Spec, seen: Observation) -> NDArray[np.int64] | None:
         if spec.workload.filter is not None:
             return selecting.passing(dataset, spec.workload.filter.tree)
-        return None if seen.live is None else np.arange(seen.live, dtype=np.int64)
+        return None if seen.live is None else np.arange(*seen.live, dtype=np.int64)
 
     def _put(
         self,
@@ -229,7 +252,7 @@ class _Session:
         )
         found = [gates.finished(seen.problem)]
         if seen.problem is None:
-            expected = spec.rows if seen.live is None else seen.live
+            expected = spec.rows if seen.live is None else len(range(*seen.live))
             effective = {} if seen.backend is None else seen.backend.settings
             found += [gates.rows(expected, seen.count), gates.exact(control), gates.settings(spec.settings, effective)]
             found += [*said, gates.quiet(control)]
@@ -309,7 +332,7 @@ class _Session:
     def _ceiling(self, group: _Group, spec: Spec) -> float | None:
         """What a backend that does nothing reaches in the same loop."""
         work = spec.workload
-        if work.kind not in _FRONTIER:
+        if work.kind not in _CLOSED:
             return None
         key = (spec.dataset_sha256, work.k, work.concurrency, work.batch)
         if key not in self._ceilings:
@@ -333,4 +356,4 @@ def _folder(store: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-__all__ = ("Job", "run")
+__all__ = ("Job", "planned", "run")

@@ -122,7 +122,7 @@ def performance(spec: Spec, found: Search, control: Control) -> list[Gate]:
     if spec.workload.kind == "open":
         return [gates.kept_up(found)]
     if spec.workload.kind in ("search", "filtered", "batch"):
-        return [gates.ceiling(found.qps, control.null_qps), gates.spread(found)]
+        return [gates.ceiling(found.qps, control.null_qps), gates.samples(found), gates.spread(found)]
     return []
 
 

@@ -94,6 +94,8 @@ def streams(points: Sequence[Point]) -> Markup | None:
                 link(point.key, number(stream.rows_per_second)),
                 number(stream.behind_seconds),
                 f"{stream.missing:,}",
+                f"{stream.deleted:,}",
+                f"{stream.remaining:,}",
                 number(late) if late is not None else "",
                 f"{recall.strict:.4f}" if recall else "",
             ]
@@ -104,6 +106,8 @@ def streams(points: Sequence[Point]) -> Markup | None:
         "rows a second",
         "late at the end, s",
         "lost",
+        "deleted",
+        "still there",
         "p99 of searches, ms",
         "recall",
     )

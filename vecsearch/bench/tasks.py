@@ -55,8 +55,8 @@ class Observation(BaseModel):
     load: Load | None = None
     count: int | None = None
     """The rows that the backend counts."""
-    live: int | None = None
-    """How many of the rows, from the first, were in the index at the end."""
+    live: tuple[int, int] | None = None
+    """The rows that were in the index at the end, from the first to before the last."""
     stream: Stream | None = None
     reopen: Reopen | None = None
     repeat_seconds: list[float] = Field(default_factory=list)

@@ -84,7 +84,8 @@ def search(index: SimilarityIndex, queries: NDArray[np.float32], work: Workload,
     """Ask all queries, closed or open, one by one or in batches, of all rows or those of a filter."""
     calls = [queries[start : start + work.batch] for start in range(0, len(queries), work.batch)]
     ask = _asking(index, calls, work, params)
-    common = {"concurrency": work.concurrency, "repeats": work.repeats, "seconds": work.seconds, "warmup": work.warmup}
+    dials = ("concurrency", "repeats", "seconds", "most_seconds", "warmup")
+    common = {name: getattr(work, name) for name in dials}
     if work.kind == "open":
         assert work.rate is not None  # noqa: S101  the runner refuses it
         samples = loops.opened(ask, len(calls), rate=work.rate, **common)  # type: ignore[arg-type]
@@ -127,37 +128,42 @@ def stream(
 ) -> Seen:
     """Insert at ``rate`` rows a second for ``seconds`` into an index of most of the rows, while it is searched.
 
-    The searches meanwhile are timed; the answers that are scored are those to one more round at the end.
+    The oldest rows are deleted meanwhile, ``delete_share`` of them for each that comes. The searches meanwhile are
+    timed; the answers that are scored are those to one more round at the end, against the rows that are live then.
     """
     first = max(1, int(_STREAM_SHARE * len(vectors)))
     index.add_to_index(vectors[:first], names(range(first)), metadata=fields and fields[:first], progress=False)
     rate = work.rate or np.inf
     wanted = min(len(vectors) - first, rate * max(work.seconds, 0.1))
-    writer = _Writer(index, vectors, fields, first, first + int(wanted), rate)
+    writer = _Writer(index, vectors, fields, first, first + int(wanted), rate, work.delete_share)
     calls = [queries[place : place + 1] for place in range(len(queries))]
     ask = _asking(index, calls, work, params)
     for number in range(min(work.warmup, len(calls))):
         ask(number)
     thread = threading.Thread(target=writer.run, daemon=True)
     thread.start()
-    samples = loops.closed(ask, len(calls), concurrency=work.concurrency, repeats=1, seconds=work.seconds)
+    samples = loops.closed(
+        ask, len(calls), concurrency=work.concurrency, repeats=1, seconds=work.seconds, most_seconds=work.most_seconds
+    )
     thread.join()
     index.save()
     seen = _seen(samples, calls, work.k)
-    last = loops.closed(ask, len(calls), concurrency=1, repeats=1)
-    seen.arrays["ids"] = _seen(last, calls, work.k).arrays["ids"]
-    held = index.contains(names(range(first, writer.done))) if writer.done > first else np.ones(0, dtype=bool)
+    last = _seen(loops.closed(ask, len(calls), repeats=1, most_seconds=work.most_seconds), calls, work.k)
+    seen.arrays |= {name: last.arrays[name] for name in ("ids", "answered")}
+    inserted = range(first, writer.done)
     found = Stream(
-        inserted=writer.done - first,
+        inserted=len(inserted),
         seconds=writer.seconds,
-        rows_per_second=(writer.done - first) / writer.seconds if writer.seconds else 0.0,
+        rows_per_second=len(inserted) / writer.seconds if writer.seconds else 0.0,
         behind_seconds=writer.behind,
-        missing=int(np.count_nonzero(~np.asarray(held))),
+        missing=len(inserted) - _held(index, inserted),
+        deleted=writer.deleted,
+        remaining=_held(index, range(writer.deleted)),
     )
     failed = 1 if writer.error else 0
     seen.facts.update(
         stream=found,
-        live=writer.done,
+        live=(writer.deleted, writer.done),
         errors=samples.errors + failed,
         asked=samples.asked + failed,
         error=samples.error or writer.error,
@@ -165,8 +171,12 @@ def stream(
     return seen
 
 
+def _held(index: SimilarityIndex, rows: range) -> int:
+    return int(np.count_nonzero(index.contains(names(rows)))) if rows else 0
+
+
 class _Writer:
-    """Inserts rows on a schedule that does not shift."""
+    """Inserts rows on a schedule that does not shift, and deletes the oldest for them."""
 
     def __init__(
         self,
@@ -176,12 +186,13 @@ class _Writer:
         first: int,
         end: int,
         rate: float,
+        delete_share: float,
     ) -> None:
-        self.done = first
+        self.done, self.deleted = first, 0
         self.seconds = self.behind = 0.0
         self.error: str | None = None
         self._index, self._vectors, self._fields, self._first, self._end = index, vectors, fields, first, end
-        self._rate = rate
+        self._rate, self._delete_share = rate, delete_share
 
     def run(self) -> None:
         """Until all rows are in; the first error ends it."""
@@ -195,12 +206,19 @@ class _Writer:
                 self._index.add_to_index(
                     self._vectors[rows.start : rows.stop], names(rows), metadata=some, progress=False
                 )
+                self.done = rows.stop
+                self._delete()
             except Exception as error:  # noqa: BLE001  told beside the figures
                 self.error = f"{type(error).__name__}: {error}"
                 break
-            self.done = rows.stop
             self.behind = max(self.behind, time.perf_counter() - due - len(rows) / self._rate)
         self.seconds = time.perf_counter() - begun
+
+    def _delete(self) -> None:
+        old = range(self.deleted, int(self._delete_share * (self.done - self._first)))
+        if old:
+            self._index.remove_from_index(names(old))
+            self.deleted = old.stop
 
 
 # ---- vecsearch against the client
@@ -216,6 +234,7 @@ def overhead(index: SimilarityIndex, native: Native, queries: NDArray[np.float32
         native(queries[number], work.k)
     times = np.empty((2, work.repeats * len(queries)), dtype=np.int64)
     same = np.empty(times.shape[1], dtype=np.bool_)
+    done, most = 0, time.perf_counter() + work.repeats * (work.most_seconds or np.inf)
     for number in range(times.shape[1]):
         query = queries[number % len(queries)]
         found: list[Any] = [(), ()]
@@ -224,7 +243,10 @@ def overhead(index: SimilarityIndex, native: Native, queries: NDArray[np.float32
             found[side] = native(query, work.k) if side else index.search(query, work.k, include=())[0].ids
             times[side, number] = time.perf_counter_ns() - begun
         same[number] = set(found[0]) == set(found[1])
-    return Seen({"asked": 2 * times.shape[1]}, {"ours_ns": times[0], "native_ns": times[1], "same": same})
+        done += 1
+        if time.perf_counter() >= most:
+            break
+    return Seen({"asked": 2 * done}, {"ours_ns": times[0, :done], "native_ns": times[1, :done], "same": same[:done]})
 
 
 # ---- the first query after a start
@@ -240,7 +262,7 @@ def reopen(
     index.search(queries[:1], work.k, include=(), params=params or None)
     first = time.perf_counter() - started
     calls = [queries[place : place + 1] for place in range(len(queries))]
-    samples = loops.closed(_asking(index, calls, work, params), len(calls), repeats=1)
+    samples = loops.closed(_asking(index, calls, work, params), len(calls), repeats=1, most_seconds=work.most_seconds)
     seen = _seen(samples, calls, work.k)
     seen.facts["reopen"] = Reopen(
         open_seconds=ready,

@@ -41,7 +41,11 @@ def run(
     suite: Annotated[str, typer.Option("--suite", help="smoke (minutes), standard, or full (hours).")] = "smoke",
     backend: Annotated[
         list[str] | None,
-        typer.Option("--backend", help="A backend or profile; again, or by commas, for more. All that are known."),
+        typer.Option(
+            "--backend",
+            "--backends",
+            help="A backend or profile; again, or by commas, for more. All that are known.",
+        ),
     ] = None,
     configurations: Annotated[
         Path | None,
@@ -53,7 +57,7 @@ def run(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option("--dataset", help="digits, mixture, wordnet:FOLDER, or a file; again for more."),
+        typer.Option("--dataset", "--embeddings", help="digits, mixture, wordnet:FOLDER, or a file; again for more."),
     ] = None,
     rows: Annotated[int | None, typer.Option("--rows", help="Rows of each dataset.", show_default=False)] = None,
     queries: Annotated[int | None, typer.Option("--queries", help="Queries held out.", show_default=False)] = None,
@@ -68,7 +72,14 @@ def run(
     builds: Annotated[int | None, typer.Option("--builds", help="Builds of each index.", show_default=False)] = None,
     seed: Annotated[int, typer.Option("--seed", help="Which rows and queries are drawn.")] = 0,
     out: Annotated[Path, typer.Option("--out", help="Where results lie; a run goes on where it stopped.")] = _OUT,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="The page; report.html in the folder.", show_default=False)
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds for one measurement.")] = 1800.0,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="Seconds after which no measurement is begun.", min=0, show_default=False),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure backends, each point in a process of its own, and write the page of all results in the folder.
@@ -78,9 +89,10 @@ def run(
     from vecsearch.bench import report, summary
     from vecsearch.bench.configurations import several
     from vecsearch.bench.datasets import load
+    from vecsearch.bench.runner import planned
     from vecsearch.bench.runner import run as measure
     from vecsearch.bench.store import Store
-    from vecsearch.bench.suites import jobs
+    from vecsearch.bench.suites import jobs as jobs_of
     from vecsearch.bench.suites import suite as chosen_suite
 
     chosen = chosen_suite(
@@ -102,9 +114,9 @@ def run(
     given = None
     if dataset:
         given = [load(name, rows=rows, queries=chosen.queries, seed=seed) for name in dataset]
-    store = Store(out)
-    points = measure(jobs(chosen, given), found, store, timeout=timeout)
-    report.write(store, out / reports.PAGE)
+    store, jobs, page = Store(out), jobs_of(chosen, given), html or out / reports.PAGE
+    points = measure(jobs, found, store, timeout=timeout, budget=budget)
+    report.write(store, page)
     if as_json:
         output.document([point.model_dump(mode="json") for point in points])
     else:
@@ -113,7 +125,10 @@ def run(
         output.rows(records, output.Format.table)
     for label, problem in summary.unavailable(points).items():
         say(f"{label} is not available: {problem}")
-    say(f"{summary.verdict(points)}; the page is {out / reports.PAGE}")
+    left = planned(jobs, found) - len(points)
+    if left:
+        say(f"{left} measurements were not begun in {budget:g} s; the same command goes on")
+    say(f"{summary.verdict(points)}; the page is {page}")
     asked_for = bool(named or configurations)
     if any(point.verdict == "invalid" or (asked_for and point.verdict == "unavailable") for point in points):
         raise typer.Exit(_NO)
