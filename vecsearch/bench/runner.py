@@ -29,7 +29,7 @@ from vecsearch.bench.tasks import Observation, Task, put_data
 from vecsearch.progress import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -161,7 +161,7 @@ class _Session:
         self._embedded: set[str] = set()
         self._ceilings: dict[tuple[str, int, int, int], float | None] = {}
 
-    def points(self, group: _Group) -> Iterator[Spec]:
+    def points(self, group: _Group) -> Generator[Spec]:
         """Measure those that are missing; yields each spec when its point is in the store."""
         missing = [spec for spec in group.specs if not self._done(spec)]
         yield from (spec for spec in group.specs if spec not in missing)

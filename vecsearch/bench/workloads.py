@@ -88,9 +88,9 @@ def search(index: SimilarityIndex, queries: NDArray[np.float32], work: Workload,
     common = {name: getattr(work, name) for name in dials}
     if work.kind == "open":
         assert work.rate is not None  # noqa: S101  the runner refuses it
-        samples = loops.opened(ask, len(calls), rate=work.rate, **common)  # type: ignore[arg-type]
+        samples = loops.opened(ask, len(calls), rate=work.rate, **common)
     else:
-        samples = loops.closed(ask, len(calls), **common)  # type: ignore[arg-type]
+        samples = loops.closed(ask, len(calls), **common)
     return _seen(samples, calls, work.k)
 
 
