@@ -86,7 +86,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("exact", "bool", "spec.workload.exact"),
     Column("repeats", "int", "spec.workload.repeats"),
     Column("least_seconds", "float", "spec.workload.seconds"),
+    Column("most_seconds", "float", "spec.workload.most_seconds"),
     Column("warmup_queries", "int", "spec.workload.warmup"),
+    Column("delete_share", "float", "spec.workload.delete_share"),
     # ---- searches
     Column("qps", "float", "search.qps"),
     Column("qps_repeats", "json", "search.qps_repeats"),
@@ -114,6 +116,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("stream_rows_per_second", "float", "stream.rows_per_second"),
     Column("stream_behind_seconds", "float", "stream.behind_seconds"),
     Column("stream_missing_rows", "int", "stream.missing"),
+    Column("stream_deleted_rows", "int", "stream.deleted"),
+    Column("stream_remaining_rows", "int", "stream.remaining"),
     Column("reopen_open_seconds", "float", "reopen.open_seconds"),
     Column("reopen_first_query_seconds", "float", "reopen.first_query_seconds"),
     Column("reopen_warm_p50_ns", "float", "reopen.warm_p50"),
