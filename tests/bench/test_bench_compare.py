@@ -54,7 +54,11 @@ def test_a_comparison_of_ones_own_vectors(rows, tmp_path):
     assert set(Store(tmp_path).keys()) == {point.key for point in found.points}
     pytest.importorskip("pandas")
     table = found.to_pandas()
-    assert list(table["what"]) == ["build", "search k=5", "open 200/s", "filter b only", "reopen"]
+    assert list(table["kind"]) == kinds
+    assert list(table["filter"].fillna("")) == ["", "", "", "b only", ""]
+    assert list(table["key"]) == [point.key for point in found.points]
+    found.export(tmp_path / "found.csv")
+    assert (tmp_path / "found.csv").read_text().count("\n") == 6
 
 
 def test_queries_of_ones_own(rows, tmp_path):

@@ -38,11 +38,18 @@ class Comparison:
         return summary.verdict(self.points)
 
     def to_pandas(self) -> Any:
-        """A row a point; times in milliseconds."""
-        from vecsearch.bench import summary
-        from vecsearch.results import pandas
+        """A row a point, with all that `export` writes; lists and objects are JSON texts."""
+        from vecsearch.bench import export
 
-        return pandas().DataFrame(summary.rows(self.points))
+        return export.frame(self.points)
+
+    def export(self, path: str | Path) -> None:
+        """Write a row a point to a ``.csv`` or a ``.parquet``; ``vecsearch.bench.export.COLUMNS`` names the columns."""
+        from pathlib import Path
+
+        from vecsearch.bench import export
+
+        export.write(self.points, Path(path))
 
     def to_html(self, path: str | Path) -> None:
         """Write one page that needs no network and no JavaScript."""

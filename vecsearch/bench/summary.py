@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from vecsearch.bench.points import Point, Verdict, Workload
+    from vecsearch.bench.points import Gate, Point, Verdict, Workload
 
 _MS = 1e6
 _WORST_FIRST: tuple[Verdict, ...] = ("invalid", "noisy", "valid")
@@ -37,9 +37,14 @@ def _row(point: Point) -> dict[str, Any]:
         "p99_ms": None if times is None or times.p99 is None else times.p99 / _MS,
         "over_client": None if point.overhead is None else point.overhead.ratio,
         "rows_s": None if point.load is None else round(point.load.rows_per_second),
-        "why": "; ".join(f"{gate.name}: {gate.detail}" for gate in point.failed),
+        "why": reasons(point.failed),
         "key": point.key,
     }
+
+
+def reasons(failed: Iterable[Gate]) -> str:
+    """What failed gates say, in one line."""
+    return "; ".join(f"{gate.name}: {gate.detail}" for gate in failed)
 
 
 def what(work: Workload) -> str:
@@ -72,4 +77,4 @@ def unavailable(points: Sequence[Point]) -> dict[str, str]:
     return {point.spec.label: point.gates[0].detail for point in points if point.verdict == "unavailable"}
 
 
-__all__ = ("rows", "unavailable", "verdict", "what")
+__all__ = ("reasons", "rows", "unavailable", "verdict", "what")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from vecsearch.bench.markup import Markup, element, joined, link, table
 from vecsearch.bench.scales import number
-from vecsearch.bench.summary import what
+from vecsearch.bench.summary import reasons, what
 from vecsearch.bench.trials import COUNTED, grouped, whatever_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from vecsearch.bench.points import Environment, Gate, Point
+    from vecsearch.bench.points import Environment, Point
 
 _SIGNS = {"valid": "✓", "noisy": "≈", "invalid": "✗", "unavailable": "○"}
 _GIB = 2**30
@@ -128,7 +128,7 @@ def _failures(points: Sequence[Point]) -> Markup | None:
     found = [point for point in points if point.verdict != "valid"]
     if not found:
         return None
-    rows = [[link(p.key, asked(p)), badge(p.verdict), _reasons(p.failed)] for p in sorted(found, key=_worst_first)]
+    rows = [[link(p.key, asked(p)), badge(p.verdict), reasons(p.failed)] for p in sorted(found, key=_worst_first)]
     made = table(("result", "verdict", "why"), rows, "Results that are not valid", class_="failed")
     title = element("summary", f"What is wrong with {len(found)} results")
     return element("details", title, made, open="" if len(found) <= _FEW else None)
@@ -136,10 +136,6 @@ def _failures(points: Sequence[Point]) -> Markup | None:
 
 def _worst_first(point: Point) -> tuple[int, str]:
     return ("invalid", "unavailable", "noisy").index(point.verdict), asked(point)
-
-
-def _reasons(failed: Iterable[Gate]) -> str:
-    return "; ".join(f"{gate.name}: {gate.detail}" for gate in failed)
 
 
 def asked(point: Point, *, build: bool = True) -> str:

@@ -20,24 +20,34 @@ def report(
     html: Annotated[
         Path | None, typer.Option("--html", help="The page; report.html in the folder.", show_default=False)
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--export", help="Also a row a result, to a .csv or a .parquet.", show_default=False),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write results as one HTML page, and show what each backend reaches at equal recall.
 
     The page needs no network and no scripts, and can be printed.
     """
+    from vecsearch.bench import export
     from vecsearch.bench import report as pages
     from vecsearch.bench.trials import at_equal_recall
 
+    if table is not None:
+        export.check(table)  # before the page is written
     points = list(_store(folder))
     path = html or folder / PAGE
     pages.write(points, path)
+    if table is not None:
+        export.write(points, table)
     rows = at_equal_recall(points)
     if as_json:
-        output.document({"html": str(path), "at_equal_recall": rows})
+        exported = {} if table is None else {"export": str(table)}
+        output.document({"html": str(path), **exported, "at_equal_recall": rows})
     elif rows:
         output.rows(rows, output.Format.table)
-    say(f"the page is {path}")
+    say(f"the page is {path}{'' if table is None else f', the table {table}'}")
 
 
 def compare(
