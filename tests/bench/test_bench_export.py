@@ -22,7 +22,6 @@ from vecsearch.cli import app
 from vecsearch.errors import InvalidInputError
 
 LEFT_OUT = {
-    "dataset.truth_sha256": "nothing fills it",
     "search.rate": "the same as spec.workload.rate",
     "gates.name": "those that failed are in failed_gates",
     "gates.passed": "those that failed are in failed_gates",

@@ -104,7 +104,6 @@ class DatasetFacts(_Record):
     """The data that was searched; hardness as ``vecsearch bench data inspect`` has it."""
 
     queries: Count
-    truth_sha256: str | None = None
     duplicates: Count | None = None
     lid_median: float | None = None
     relative_contrast: float | None = None
