@@ -373,11 +373,13 @@ class Engine:
 
     def check_params(self, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """``params`` of one search; a name that the engine does not know is refused."""
-        unknown = set(params or {}) - self.backend.search_params
+        if not params:
+            return {}
+        unknown = set(params) - self.backend.search_params
         if unknown:
             known = ", ".join(sorted(self.backend.search_params)) or "none"
             raise InvalidInputError(f"{self.name} has no search parameter {min(unknown)!r}; it has: {known}")
-        return params or {}
+        return params
 
     def _parts(self, parts: frozenset[Part]) -> frozenset[Part]:
         needs = self.codec.needs_fields or ("vectors" in parts and self.codec.keeps_norms_apart)
