@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vecsearch import checks, rows
-from vecsearch.calls import VECTORS
+from vecsearch.calls import NOTHING, VECTORS
 from vecsearch.errors import InvalidInputError, MissingIdsError, UnsupportedError
 from vecsearch.models.base import checked
 from vecsearch.queries import Options
@@ -36,6 +36,8 @@ class Queries(NamedTuple):
 
 def several(handle: Handle, vectors: Any, ids: Any, text: Any) -> Queries:
     """The queries of ``search``: one each for several vectors, ids or texts."""
+    if type(vectors) is np.ndarray and ids is None and text is None:  # the usual, and nothing else it could be
+        return Queries(_vectors(handle, vectors, "queries"), "vector", [])
     selector = checks.one_selector(queries=vectors, ids=ids, text=text)
     if selector is None:
         raise InvalidInputError("search for what? give vectors, ids= or text=")
@@ -151,7 +153,7 @@ def options(
         checks.choice(part, Include, "include")
     return Options(
         None if k is None else checks.positive(k, "k"),
-        frozenset(_PARTS[part] for part in include),
+        frozenset([_PARTS[part] for part in include]) if include else NOTHING,
         exact,
         reverse,
         allow_scan,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -101,7 +100,7 @@ class Engine:
         self.name = type(backend).name
         self.config: BackendConfig = backend.config
         self.write_lock = threading.RLock()
-        self._lock: Any = contextlib.nullcontext() if backend.capabilities.thread_safe else threading.RLock()
+        self._lock: Any = None if backend.capabilities.thread_safe else threading.RLock()
         self._closed = False
         self._set(spec)
         self.check_params(self.config.search_params)
@@ -149,10 +148,12 @@ class Engine:
             raise ClosedError(f"this {self.name} index was closed; open it again with load_run or connect")
         started = time.monotonic()
         try:
+            if self._lock is not None:
+                function, arguments = self._alone, (function, *arguments)
             if self.capabilities.ends_in_time or operation == "wait":
-                result = self._alone(function, *arguments, **named)
+                result = function(*arguments, **named)
             else:
-                result = within(deadline - started, self._alone, function, *arguments, **named)
+                result = within(deadline - started, function, *arguments, **named)
         except _GivenUpError:
             advice, limit = _ADVICE["unavailable"], self.config.timeout
             raise self._named(ConnectionFailedError, operation, f"no answer within {limit:g} s ({advice})") from None
@@ -162,7 +163,8 @@ class Engine:
             raise
         except Exception as error:  # noqa: BLE001  a foreign error never passes without ours around it
             raise self._translated(error, self._fault(error), operation) from self._cause(error)
-        logger.debug("%s: %s: %.4f s", self.name, operation, time.monotonic() - started)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s: %s: %.4f s", self.name, operation, time.monotonic() - started)
         return result
 
     def _alone(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
@@ -285,7 +287,7 @@ class Engine:
         assert self.spec is not None  # noqa: S101  a search comes after the creation
         score = self.capabilities.metrics[self.spec.metric]
         asked = {"include": self._parts(parts), "exact": exact, "params": {**self.config.search_params, **params}}
-        size = self._queries_a_call(queries, k)
+        size = 1 if len(queries) == 1 else self._queries_a_call(queries, k)
         answers = []
         for start in range(0, len(queries), size):
             piece = queries[start : start + size]
@@ -330,6 +332,8 @@ class Engine:
 
     def lacks(self, ids: Sequence[str] | None, filter_: Filter | None, primitive: str) -> str | None:
         """Why the engine cannot answer ``primitive`` for these rows, or ``None`` where it can."""
+        if ids is None and filter_ is None:
+            return None
         try:
             where = self.where(None if ids is None else ids[:1], filter_)
         except UnsupportedError as error:
@@ -369,11 +373,13 @@ class Engine:
 
     def check_params(self, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """``params`` of one search; a name that the engine does not know is refused."""
-        unknown = set(params or {}) - self.backend.search_params
+        if not params:
+            return {}
+        unknown = set(params) - self.backend.search_params
         if unknown:
             known = ", ".join(sorted(self.backend.search_params)) or "none"
             raise InvalidInputError(f"{self.name} has no search parameter {min(unknown)!r}; it has: {known}")
-        return params or {}
+        return params
 
     def _parts(self, parts: frozenset[Part]) -> frozenset[Part]:
         needs = self.codec.needs_fields or ("vectors" in parts and self.codec.keeps_norms_apart)

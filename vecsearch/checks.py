@@ -59,8 +59,8 @@ def is_sound_vector(values: Any, dim: int | None) -> bool:
     """Whether this is one vector that needs neither a change nor a further look, seen at the price of one product."""
     if not (type(values) is np.ndarray and values.dtype == np.float32 and values.shape == (dim,)):
         return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.flags.c_contiguous and bool(0 < values.dot(values) < math.inf)
+    # vdot, which does not warn of an overflow as dot does.
+    return values.flags.c_contiguous and bool(0 < np.vdot(values, values) < math.inf)
 
 
 def _numeric(values: Any, what: str) -> NDArray[Any]:

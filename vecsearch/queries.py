@@ -130,7 +130,7 @@ def _require_scan(engine: Engine, options: Options, reason: str) -> None:
 def _native(engine: Engine, scope: Scope, queries: NDArray[np.float32], options: Options) -> list[Found]:
     found = _native_once(engine, scope, queries, options)
     k = options.k or 0
-    short = [number for number, one in enumerate(found) if len(one.records) < k]
+    short = [number for number, one in enumerate(found) if len(one.records.ids) < k]
     if not short:
         return found
     # A short answer is true only where there are no more rows.

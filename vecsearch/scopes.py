@@ -49,7 +49,7 @@ class Scope:
 def chunks(engine: Engine, scope: Scope) -> Iterator[Where | None]:
     """The scope as the engine's ``where``s, the ids in pieces that it accepts; their rows are disjoint."""
     if scope.ids is None:
-        yield engine.where(None, scope.filter)
+        yield None if scope.filter is None else engine.where(None, scope.filter)
         return
     size = engine.capabilities.max_filter_ids or max(len(scope.ids), 1)
     for start in range(0, len(scope.ids), size):

@@ -195,10 +195,13 @@ class View:
         if exclude_self:
             own = asking.own(own)
             options = replace(options, k=k + 1)
-        found = nearest(self._engine, self._within(filter), vectors, options)
+        scope = self._scope if filter is None else self._within(filter)
+        found = nearest(self._handle.engine, scope, vectors, options)
         if exclude_self:
             found = [_without(one, {own_id}, k) for one, own_id in zip(found, own, strict=True)]
-        return Neighbors([self._ranking(_cut(one, limit), kind, include) for one in found])
+        if limit is not None:
+            found = [_cut(one, limit) for one in found]
+        return Neighbors([self._ranking(one, kind, include) for one in found])
 
     def sort_by_similarity(
         self,
@@ -241,7 +244,7 @@ class View:
         found = rank(self._engine, self._within(filter), vectors, aggregation, options)
         if exclude_self:
             found = _without(found, set(own), k)
-        return self._ranking(_cut(found, limit), kind, include)
+        return self._ranking(found if limit is None else _cut(found, limit), kind, include)
 
     # ---- subsets, cleaning, audits
 
@@ -348,7 +351,7 @@ class View:
         return self._scope if parsed is None else self._scope.narrowed(None, parsed)
 
     def _may_scan(self, allow_scan: bool | None) -> bool:
-        return self._engine.config.allow_scan if allow_scan is None else allow_scan
+        return self._handle.engine.config.allow_scan if allow_scan is None else allow_scan
 
     def _ranking(self, found: Found, kind: QueryKind, include: Sequence[Include]) -> Ranking:
         records = found.records
@@ -358,7 +361,7 @@ class View:
             records.vectors = None
         if "documents" not in include:
             records.documents = None
-        return Ranking(records, found.distances, exact=found.exact, query_kind=kind, patches=self.is_patches)
+        return Ranking(records, found.distances, exact=found.exact, query_kind=kind, patches=self._handle.is_patches)
 
     def _priority(self, priority: Any) -> Any:
         """A metadata field's name as the values of that field."""
@@ -400,9 +403,7 @@ class View:
         return f"View({', '.join(parts)} of {self._handle.label})"
 
 
-def _cut(found: Found, max_distance: float | None) -> Found:
-    if max_distance is None:
-        return found
+def _cut(found: Found, max_distance: float) -> Found:
     inside = np.flatnonzero(found.distances <= max_distance)
     return Found(found.records.take(inside), found.distances[inside], found.exact)
 

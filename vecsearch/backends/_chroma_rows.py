@@ -31,7 +31,7 @@ _INCLUDED: Mapping[Part, tuple[str, ...]] = {
 
 def included(parts: frozenset[Part]) -> list[str]:
     """What to ask for, to have these parts."""
-    return sorted({name for part in parts for name in _INCLUDED[part]})
+    return sorted({name for part in parts for name in _INCLUDED[part]}) if parts else []
 
 
 def replacing(rows: Rows, old: Mapping[str, Any]) -> tuple[list[Any], list[Any] | None]:

@@ -47,10 +47,11 @@ def in_memory(client: QdrantClient) -> bool:
 
 def lock_of(client: QdrantClient) -> Any:
     """To be held around each call."""
-    if not is_local(client):
-        return contextlib.nullcontext()
-    with _guard:
-        return _locks.setdefault(client, threading.RLock())
+    lock = _locks.get(client)
+    if lock is None:
+        with _guard:
+            lock = _locks.setdefault(client, threading.RLock() if is_local(client) else contextlib.nullcontext())
+    return lock
 
 
 def _opened(config: QdrantConfig) -> QdrantClient:

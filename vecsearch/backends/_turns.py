@@ -20,47 +20,44 @@ class Turns:
     def __init__(self) -> None:
         self._door = threading.Lock()
         """Everybody passes it; a writer stays in it until it is done, so that no reader overtakes it."""
-        self._readers = 0
-        self._empty = threading.Condition(threading.Lock())
-        self._reading = _Reading(self)
+        self._readers = _Readers(self._door)
 
-    def reading(self) -> _Reading:
+    def reading(self) -> _Readers:
         """A block in which nobody writes."""
-        return self._reading
-
-    def enter(self) -> None:
-        """One reader more."""
-        with self._door, self._empty:
-            self._readers += 1
-
-    def leave(self) -> None:
-        """One reader less."""
-        with self._empty:
-            self._readers -= 1
-            # A writer that waits for readers stands in the door; one that comes later sees for itself.
-            if self._door.locked():
-                self._empty.notify_all()
+        return self._readers
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A block in which nobody else reads or writes."""
         with self._door:
-            with self._empty:
-                self._empty.wait_for(lambda: not self._readers)
+            self._readers.wait_until_gone()
             yield
 
 
-class _Reading:
-    """The block of a reader; every search is one, and a generator would take as long again."""
+class _Readers:
+    """Those that read, and the block of each; every search is one, and a generator would take as long again."""
 
-    def __init__(self, held: Turns) -> None:
-        self._turns = held
+    def __init__(self, door: threading.Lock) -> None:
+        self._door = door
+        self._count = 0
+        self._lock = threading.Lock()  # taken by itself: to go through the condition takes as long again
+        self._gone = threading.Condition(self._lock)
 
     def __enter__(self) -> None:
-        self._turns.enter()
+        with self._door, self._lock:
+            self._count += 1
 
     def __exit__(self, *_: object) -> None:
-        self._turns.leave()
+        with self._lock:
+            self._count -= 1
+            # A writer that waits for readers stands in the door; one that comes later sees for itself.
+            if self._door.locked():
+                self._gone.notify_all()
+
+    def wait_until_gone(self) -> None:
+        """Return when nobody reads; asked from within the door."""
+        with self._lock:
+            self._gone.wait_for(lambda: not self._count)
 
 
 def turns(place: Hashable) -> Turns:

@@ -320,7 +320,7 @@ class ChromaBackend(Backend[ChromaConfig]):
                 query_embeddings=queries,
                 n_results=candidates,
                 ids=ids,
-                where=None if ids else compiled(where),
+                where=None if where is None or ids else compiled(where),
                 include=[*included(include), "distances"],
             )
         )
@@ -397,4 +397,4 @@ class ChromaBackend(Backend[ChromaConfig]):
         return spec
 
     def _rows(self, answer: Mapping[str, Any], include: frozenset[Part]) -> Rows:
-        return rows_of(answer, include, self._known.dim)
+        return rows_of(answer, include, self._known.dim if "vectors" in include else 0)
