@@ -117,11 +117,9 @@ def test_filtered_answers_are_complete_at_every_selectivity(make):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dotproduct"])
 def test_rows_that_no_edge_leads_to_are_ranked_all_the_same(make, metric):
-    """Thousands of equal vectors: Chroma's own search for all of them finds fewer."""
+    """Thousands of equal vectors: Chroma's own search for all of them finds fewer, nearly always."""
     ids = [f"r{number:04d}" for number in range(3000)]
     index = make(embeddings=np.tile([[3.0, 4.0, 0.0]], (3000, 1)), sample_ids=ids, metric=metric)
-    native = index.client.get_collection(index.config.index_name, embedding_function=None)
-    assert len(native.query(query_embeddings=[[3, 4, 0]], n_results=3000)["ids"][0]) < 3000
     expected = {"cosine": 0.0, "euclidean": 0.0, "dotproduct": -25.0}[metric]
     for ranking in (index.search([3.0, 4.0, 0.0], 3000)[0], index.search([3.0, 4.0, 0.0], 3000, exact=True)[0]):
         assert sorted(ranking.ids) == ids
