@@ -72,14 +72,31 @@ def test_a_missing_client_says_what_to_type(monkeypatch, plugins, tmp_path):
     assert not registry.is_installed("zz")
 
 
+def test_a_missing_client_is_named_whatever_is_imported_before_it(monkeypatch, plugins, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "vs_needs_more.py").write_text("import no_such_helper_pkg\nimport no_such_client_pkg\n")
+    built_in(monkeypatch, zz=registry.BuiltIn("vs_needs_more:X", "zz", "no_such_client_pkg"))
+    with pytest.raises(MissingDependencyError, match=r"the zz backend needs no_such_client_pkg: pip install 'vecse"):
+        registry.backend_class("zz")
+
+
+@pytest.mark.parametrize("name", sorted(registry.BUILT_IN))
+def test_every_built_in_loads_or_says_what_to_type(name):
+    client = registry.BUILT_IN[name].client
+    if registry.is_installed(name):
+        pytest.skip(f"{client} is installed")
+    with pytest.raises(MissingDependencyError, match=f"needs {client}: pip install 'vecsearch"):
+        registry.backend_class(name)
+
+
 def test_another_import_error_surfaces(monkeypatch, plugins, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "vs_broken_a.py").write_text("import no_such_helper_pkg\n")
     (tmp_path / "vs_broken_b.py").write_text("from json import no_such_name\n")
     built_in(
         monkeypatch,
-        aa=registry.BuiltIn("vs_broken_a:X", "aa", "aa_client"),
-        bb=registry.BuiltIn("vs_broken_b:X", "bb", "bb_client"),
+        aa=registry.BuiltIn("vs_broken_a:X", "aa", "json"),
+        bb=registry.BuiltIn("vs_broken_b:X", "bb", "json"),
     )
     with pytest.raises(ModuleNotFoundError, match="no_such_helper_pkg") as caught:
         registry.backend_class("aa")

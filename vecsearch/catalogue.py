@@ -118,13 +118,16 @@ class Catalogue(Generic[T]):
     def importing(self, name: str) -> Iterator[None]:
         """Say which ``pip install`` is missing when the client of ``name`` cannot be imported in this block.
 
-        Only the absence of the client itself is translated; any other ``ImportError`` is a bug, and surfaces.
+        Only the absence of the client, or of what would have come with it, is translated; any other ``ImportError`` is
+        a bug, and surfaces.
         """
         try:
             yield
         except ModuleNotFoundError as error:
             entry = self.built_in.get(name)
-            if entry is None or entry.client is None or not _belongs(error.name, entry.client):
+            if entry is None or entry.client is None:
+                raise
+            if self.is_installed(name) and not _belongs(error.name, entry.client):
                 raise
             raise MissingDependencyError(self._missing(name, entry)) from error
 

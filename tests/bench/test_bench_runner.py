@@ -10,7 +10,7 @@ import pytest
 
 from vecsearch import registry
 from vecsearch.backends import _native
-from vecsearch.backends.sklearn import SklearnBackend
+from vecsearch.backends.sklearn import SklearnBackend, SklearnConfig
 from vecsearch.bench import runner, selecting
 from vecsearch.bench.configurations import Configuration, configured, several
 from vecsearch.bench.datasets import make
@@ -360,6 +360,25 @@ def test_configurations_by_label_have_frontiers_of_their_own():
 def test_configurations_that_mean_nothing_are_refused(given, error, said):
     with pytest.raises(error, match=said):
         several(given)
+
+
+def test_of_all_backends_one_that_lacks_its_settings_is_not_available():
+    class Demanding(SklearnConfig):
+        """Does not run without."""
+
+        account: str
+
+    class Needy(SklearnBackend):
+        """A service."""
+
+        Config = Demanding
+
+    with registry.registered("needy", Needy):
+        found = {one.label: one.problem for one in several()}
+        with pytest.raises(ConfigError, match="account"):
+            several(["needy"])
+    assert "account" in found["needy"]
+    assert found["sklearn"] is None
 
 
 def test_a_client_that_is_missing_is_a_backend_that_is_not_available(store, data, monkeypatch):

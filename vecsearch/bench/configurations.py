@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from vecsearch import registry
-from vecsearch.errors import InvalidInputError, MissingDependencyError
+from vecsearch.errors import ConfigError, InvalidInputError, MissingDependencyError
 from vecsearch.masking import public_config, secret_values
 from vecsearch.settings import config, resolve
 
@@ -73,7 +73,7 @@ def several(backends: Sequence[str] | Mapping[str, Any] | None = None) -> list[C
     of the frontier; all other workloads use the first. Without any, all backends that are known.
     """
     if backends is None:
-        return [configured(name) for name in registry.names()]
+        return [_if_configured(name) for name in registry.names()]
     if isinstance(backends, str):
         raise InvalidInputError(f"backends is a list of names or a dict, not {backends!r}")
     if not isinstance(backends, Mapping):
@@ -90,6 +90,14 @@ def several(backends: Sequence[str] | Mapping[str, Any] | None = None) -> list[C
         listed = [params] if isinstance(params, Mapping) else params
         found.append(configured(entry.get("type", label), settings, label=label, search_params=listed))
     return found
+
+
+def _if_configured(name: str) -> Configuration:
+    """A backend that nobody named: what it lacks is its problem, not an error."""
+    try:
+        return configured(name)
+    except ConfigError as error:
+        return Configuration(name, _type(name), problem=str(error))
 
 
 def _type(name: str) -> str:
