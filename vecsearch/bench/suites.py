@@ -77,7 +77,7 @@ SUITES: Mapping[str, Suite] = {
     # Minutes on two cores, whatever the engines are: some write a hundred rows a second.
     "smoke": Suite(
         sources=(Source("digits", 1000, brief=True), Source("mixture", 1000)),
-        queries=200,
+        queries=100,
         warmup=20,
         seconds=0.0,
         most_seconds=2.0,

@@ -26,6 +26,7 @@ from vecsearch.bench.points import BackendFacts, Resources
 from vecsearch.bench.tasks import Observation, Task, fields_of, queries_of, vectors_of
 from vecsearch.errors import (
     AccessDeniedError,
+    ConfigError,
     ConnectionFailedError,
     IndexNotFoundError,
     MissingDependencyError,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 KEY = "bench"
 ARRAYS, ANSWER = "arrays.npz", "observation.json"
 _SAMPLE_SECONDS = 0.05
-_UNAVAILABLE = (MissingDependencyError, UnknownBackendError, ConnectionFailedError, AccessDeniedError)
+_UNAVAILABLE = (MissingDependencyError, UnknownBackendError, ConfigError, ConnectionFailedError, AccessDeniedError)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
