@@ -127,7 +127,8 @@ class _Group:
                 continue  # no client but vecsearch itself
             if build and work != searches[0]:
                 continue  # a graph that came out otherwise shows in any search
-            self.specs.append(self._spec(work, first))
+            # Both sides of the overhead are asked with what the adapter does by itself.
+            self.specs.append(self._spec(work, {} if work.kind == "overhead" else first))
             if work.kind == "search" and work.concurrency in (min(levels), max(levels)):  # frontiers of both ends
                 self.specs += [self._spec(work, params) for params in others]
 

@@ -124,7 +124,7 @@ def _measured(
         return workloads.reopen(lambda: _opened(task, vectors), queries, work, task.search_params)
     index = _opened(task, vectors)
     if work.kind == "overhead":
-        native = NATIVE[task.backend](index.client, vars(index.config).get("index_name", ""), task.metric)
+        native = NATIVE[task.backend](index.client, index.config, task.metric)
         return workloads.overhead(index, native, queries, work), index
     return workloads.search(index, queries, work, task.search_params), index
 
