@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engines import require
 
+import vecsearch
 from vecsearch import registry
+from vecsearch.backends._native import NATIVE
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "switching.py"
 CLOUD = ("pinecone", "mosaic")
@@ -25,6 +28,19 @@ def printed(backend, folder):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("backend", sorted(NATIVE))
+def test_the_clients_own_search_that_overhead_is_measured_against_finds_the_same(backend, tmp_path, monkeypatch):
+    require(backend, whole_file=False)
+    monkeypatch.setenv("VECSEARCH_HOME", str(tmp_path))
+    rng = np.random.default_rng(0)
+    rows, query = rng.standard_normal((300, 16), dtype=np.float32), rng.standard_normal(16, dtype=np.float32)
+    ids = [f"r{number}" for number in range(300)]
+    index = vecsearch.compute_similarity(embeddings=rows, sample_ids=ids, metric="cosine", key="own", backend=backend)
+    with index:
+        search = NATIVE[backend](index.client, index.config, "cosine")
+        assert list(search(query, 10)) == list(index.search(query, 10)[0].ids)
 
 
 @pytest.mark.parametrize("backend", sorted(set(registry.BUILT_IN) - {registry.DEFAULT, *CLOUD}))

@@ -37,7 +37,8 @@ def _chroma(client: Any, settings: Any, metric: Metric) -> Search:
 
 def _lancedb(client: Any, settings: Any, metric: Metric) -> Search:
     table, kind = client.open_table(settings.index_name), _LANCE_METRICS[metric]
-    quantised = not settings.index_type.endswith("FLAT")
+    # Settings at their defaults are not among the public ones; that of the index is IVF_FLAT.
+    quantised = not vars(settings).get("index_type", "FLAT").endswith("FLAT")
 
     def search(query: NDArray[np.float32], k: int) -> Sequence[str]:
         asked = table.search(query, vector_column_name="vector").distance_type(kind)
