@@ -104,6 +104,17 @@ def test_series_differ_in_shape_and_not_only_in_colour():
     assert len(outlines) == STYLES
 
 
+def test_more_series_than_colours_differ_all_the_same():
+    series = [Series(f"s{at}", at, [Mark(0.9, 100, "m")]) for at in range(3 * STYLES)]
+    tree = parsed(lines("t", "d", ACROSS, UP, series))
+    looks = set()
+    for group in tree.iter("g"):
+        outlines = [one.attrib["d"] for one in group.iter("path") if one.attrib.get("class") == "mark"]
+        if re.match(r"s\d", group.attrib.get("class", "")) and outlines:
+            looks.add((group.attrib["class"].split()[0], re.sub(r"^M[\d.]+ [\d.-]+", "", outlines[0])))
+    assert len(looks) == 3 * STYLES
+
+
 def test_all_that_is_drawn_lies_within():
     series = [Series("a long name of a backend that goes on and on", at, [Mark(0.0, 1e-3, "m"), Mark(1, 1e7, "m")])
               for at in range(12)]  # fmt: skip

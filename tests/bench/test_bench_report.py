@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench_results import ENGINES, a_result, a_run, a_search, a_spec
 
-from vecsearch.bench.points import FilterSpec, Gate
+from vecsearch.bench.points import Control, FilterSpec, Gate
 from vecsearch.bench.report import page, write
 from vecsearch.bench.trials import standings, trials
 from vecsearch.errors import InvalidInputError
@@ -240,3 +240,10 @@ def test_the_same_results_make_the_same_page(run, text, tmp_path):
     path = tmp_path / "page.html"
     write(run[::-1], path)
     assert Path(path).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.05, False), (0.43, True)])
+def test_other_work_is_told_and_the_load_of_the_test_itself_is_not(share, said):
+    point = a_result(a_spec("one"), search=a_search(0.9, 100), control=Control(others=share, load_average=64.0))
+    assert ("had other work: it took up to 43%" in page([point])) == said
+    assert "other work" in page([point])  # the column, always

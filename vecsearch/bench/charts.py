@@ -172,7 +172,8 @@ def _shape(style: int, x: float, y: float, *, hollow: bool) -> Markup:
         f"M{x - 2.8} {y - 5}h5.6l2.8 5l-2.8 5h-5.6l-2.8 -5z",  # a hexagon
         f"M{x - 6} {y - 3}h12v6h-12z",  # a flat box
     )
-    return _path(paths[style % STYLES], class_="mark hollow" if hollow else "mark")
+    # After a round of colours another of shapes begins, one further on, so that no two look alike.
+    return _path(paths[(style + style // STYLES) % STYLES], class_="mark hollow" if hollow else "mark")
 
 
 def _legend(series: Sequence[Series], top: float) -> tuple[Markup, int]:

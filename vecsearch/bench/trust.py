@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from vecsearch.bench.gates import MOST_OTHER_WORK
 from vecsearch.bench.markup import Markup, element, joined, link, table
 from vecsearch.bench.scales import number
 from vecsearch.bench.summary import reasons, what
@@ -60,10 +61,9 @@ def _answer(points: Sequence[Point]) -> Markup:
             f"Deployment classes are mixed ({', '.join(sorted(classes))}): an embedded engine has no network between "
             "it and the query, a server has. Compare within a class."
         )
-    loads = [value for point in points if (value := point.control.load_average) is not None]
-    cores = min(point.environment.affinity for point in points)
-    if loads and max(loads) > cores:
-        said.append(f"The machine had other work: its load was up to {number(max(loads))} on {cores} cores.")
+    others = max((point.control.others or 0.0 for point in points), default=0.0)
+    if others > MOST_OTHER_WORK:
+        said.append(f"The machine had other work: it took up to {others:.0%} of the processors.")
     bad = counts["invalid"] or not counts["valid"] or len(machines) > 1
     state = "bad" if bad else "mixed" if counts["noisy"] or missing else "good"
     return element("ul", *(element("li", one) for one in said), class_=f"answer {state}")
