@@ -82,19 +82,14 @@ def refused(*line):
 def process(*line, **options):
     root = str(Path(vecsearch.__file__).parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    # A shell has what it runs in the background ignore Control-C, and so would the child.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "vecsearch", *line],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-            **options,
-        )
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    return subprocess.Popen(
+        [sys.executable, "-m", "vecsearch", *line],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        **options,
+    )
 
 
 @pytest.fixture
