@@ -288,20 +288,21 @@ class _Search:
         few more and drop the others does not, and is as exact: what remains are the nearest of the chosen. A query
         that comes out short, since its neighbours are not among the chosen, is asked again.
         """
-        total = len(self._snapshot)
-        if chosen is None and self._snapshot.count < total:
-            chosen = self._snapshot.live()
-        if chosen is None or len(chosen) <= _GOOD_PART * total:
-            return self._among(queries, k, chosen)
-        member = np.zeros(total, dtype=np.bool_)
-        member[chosen] = True
-        wanted = min(k, len(chosen))
-        pairs = self._among(queries, int(_SURPLUS * wanted * total / len(chosen)) + _MORE, None)
+        snapshot, total = self._snapshot, len(self._snapshot)
+        count = snapshot.count if chosen is None else len(chosen)
+        if count == total:
+            return self._among(queries, k, None)
+        if count <= _GOOD_PART * total:
+            return self._among(queries, k, snapshot.live() if chosen is None else chosen)
+        wanted = min(k, count)
+        enough = min(int(_SURPLUS * wanted * total / count) + _MORE, wanted + total - count)
+        pairs = self._among(queries, enough, None)
+        member = _mask(snapshot, chosen)
         kept = [member[positions] for _, positions in pairs]
         pairs = [(d[keep][:wanted], p[keep][:wanted]) for (d, p), keep in zip(pairs, kept, strict=True)]
         short = [number for number, (_, positions) in enumerate(pairs) if len(positions) < wanted]
         if short:
-            again = self._among(queries[short], wanted, chosen)
+            again = self._among(queries[short], wanted, snapshot.live() if chosen is None else chosen)
             for number, pair in zip(short, again, strict=True):
                 pairs[number] = pair
         return pairs
@@ -314,6 +315,15 @@ class _Search:
             return [(np.empty(0), np.empty(0, dtype=np.int64)) for _ in queries]
         distances, found = knn(queries, rows, wanted, positions=positions, **self._settings)
         return list(zip(distances, found, strict=True))
+
+
+def _mask(snapshot: Snapshot, chosen: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+    """Which rows are at the positions; ``None``: which are live."""
+    if chosen is None and snapshot.alive is not None:
+        return snapshot.alive
+    mask = np.zeros(len(snapshot), dtype=np.bool_)
+    mask[snapshot.live() if chosen is None else chosen] = True
+    return mask
 
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from vecsearch.bench.formats import pyarrow
 from vecsearch.bench.summary import reasons
 from vecsearch.bench.trust import asked
-from vecsearch.errors import InvalidInputError, MissingDependencyError
+from vecsearch.errors import InvalidInputError
 from vecsearch.files import atomic_write
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def check(path: Path) -> Callable[[Sequence[dict[str, Any]]], bytes]:
     if suffix not in forms:
         raise InvalidInputError(f"{path}: results are exported as .csv or .parquet, by the end of the name")
     if suffix == ".parquet":
-        _pyarrow()
+        pyarrow()
     return forms[suffix]
 
 
@@ -226,7 +227,7 @@ def _cell(value: Any) -> Any:
 
 
 def _parquet(found: Sequence[dict[str, Any]]) -> bytes:
-    pa, parquet = _pyarrow()
+    pa, parquet = pyarrow()
     kinds = {
         "text": pa.string(),
         "json": pa.string(),
@@ -239,15 +240,6 @@ def _parquet(found: Sequence[dict[str, Any]]) -> bytes:
     sink = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(list(found), schema=schema), sink)
     return sink.getvalue()
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingDependencyError("Parquet files need pyarrow: pip install 'vecsearch[arrow]'") from error
-    return pa, parquet
 
 
 def frame(points: Iterable[Point]) -> Any:

@@ -266,12 +266,18 @@ def _json(row: dict[str, Any]) -> str:
         ) from None
 
 
-def _parquet(path: Path, embeddings: str | None) -> Contents:
+def pyarrow() -> tuple[Any, Any]:
+    """Pyarrow and its module for Parquet; ``MissingDependencyError`` where it is not installed."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise MissingDependencyError("Parquet files need pyarrow: pip install 'vecsearch[arrow]'") from error
+    return pa, parquet
+
+
+def _parquet(path: Path, embeddings: str | None) -> Contents:
+    pa, parquet = pyarrow()
     try:
         table = parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -90,7 +90,7 @@ def closed(
     A repeat makes all ``calls`` different calls once, and goes on in turn until it has lasted ``seconds``. After
     ``most_seconds`` it begins no other call, though some were never made.
     """
-    _warm(ask, calls, warmup, most_seconds)
+    warm(ask, calls, warmup, most_seconds)
 
     def work(worker: _Worker, numbers: itertools.count[int], start: int) -> None:
         least, most = start + int(seconds * 1e9), _end(start, most_seconds)
@@ -119,7 +119,7 @@ def opened(
     The schedule never shifts: what is late is sent at once, and its response time tells how late it was. An engine that
     falls behind is still asked when ``seconds`` are over; after ``most_seconds`` nothing more is sent.
     """
-    _warm(ask, calls, warmup, most_seconds)
+    warm(ask, calls, warmup, most_seconds)
     total = max(1, round(rate * seconds))
 
     def work(worker: _Worker, numbers: itertools.count[int], start: int) -> None:
@@ -140,7 +140,8 @@ def _end(start: int, most_seconds: float | None) -> float:
     return math.inf if most_seconds is None else start + most_seconds * 1e9
 
 
-def _warm(ask: Ask, calls: int, warmup: int, most_seconds: float | None) -> None:
+def warm(ask: Ask, calls: int, warmup: int, most_seconds: float | None) -> None:
+    """Make so many calls that are not counted, as long as there is time."""
     most = _end(time.perf_counter_ns(), most_seconds)
     for number in range(warmup):
         if time.perf_counter_ns() >= most:
@@ -205,4 +206,4 @@ def _merged(parts: list[tuple[int, int, _Worker]], lasted: list[float], cpu: flo
     )
 
 
-__all__ = ("Ask", "Samples", "closed", "opened")
+__all__ = ("Ask", "Samples", "closed", "opened", "warm")

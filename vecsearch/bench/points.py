@@ -16,6 +16,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from vecsearch.backends.base import Metric  # noqa: TC001  pydantic reads it
 
 Kind = Literal["build", "search", "open", "filtered", "batch", "stream", "reopen", "overhead"]
+CLOSED: tuple[Kind, ...] = ("search", "filtered", "batch")
+"""Searches in a closed loop"""
 Verdict = Literal["valid", "noisy", "invalid", "unavailable"]
 Deployment = Literal["embedded", "local-server", "remote"]
 

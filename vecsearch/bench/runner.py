@@ -23,7 +23,18 @@ import numpy as np
 from vecsearch.backends._native import NATIVE
 from vecsearch.bench import gates, null, scoring, selecting, worker
 from vecsearch.bench.environment import environment
-from vecsearch.bench.points import Control, DatasetFacts, Environment, Gate, Overhead, Point, Search, Spec, Workload
+from vecsearch.bench.points import (
+    CLOSED,
+    Control,
+    DatasetFacts,
+    Environment,
+    Gate,
+    Overhead,
+    Point,
+    Search,
+    Spec,
+    Workload,
+)
 from vecsearch.bench.processes import in_process
 from vecsearch.bench.tasks import Observation, Task, put_data
 from vecsearch.progress import reporting
@@ -39,7 +50,6 @@ if TYPE_CHECKING:
 
     Perform = Callable[[Task], Observation]
 
-_CLOSED = ("search", "filtered", "batch")
 _CEILING_SECONDS = 0.3
 
 
@@ -333,7 +343,7 @@ class _Session:
     def _ceiling(self, group: _Group, spec: Spec) -> float | None:
         """What a backend that does nothing reaches in the same loop."""
         work = spec.workload
-        if work.kind not in _CLOSED:
+        if work.kind not in CLOSED:
             return None
         key = (spec.dataset_sha256, work.k, work.concurrency, work.batch)
         if key not in self._ceilings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vecsearch.bench import gates, measures
-from vecsearch.bench.points import Control, Gate, Overhead, Recall, Search, Spec, Times
+from vecsearch.bench.points import CLOSED, Control, Gate, Overhead, Recall, Search, Spec, Times
 from vecsearch.bench.truth import Truth, truth
 
 _RESAMPLES = 1000
@@ -121,7 +121,7 @@ def performance(spec: Spec, found: Search, control: Control) -> list[Gate]:
     """The gates on the times of a search."""
     if spec.workload.kind == "open":
         return [gates.kept_up(found)]
-    if spec.workload.kind in ("search", "filtered", "batch"):
+    if spec.workload.kind in CLOSED:
         return [gates.ceiling(found.qps, control.null_qps), gates.samples(found), gates.spread(found)]
     return []
 

@@ -138,8 +138,7 @@ def stream(
     writer = _Writer(index, vectors, fields, first, first + int(wanted), rate, work.delete_share)
     calls = [queries[place : place + 1] for place in range(len(queries))]
     ask = _asking(index, calls, work, params)
-    for number in range(min(work.warmup, len(calls))):
-        ask(number)
+    loops.warm(ask, len(calls), work.warmup, work.most_seconds)
     thread = threading.Thread(target=writer.run, daemon=True)
     thread.start()
     samples = loops.closed(
@@ -229,9 +228,12 @@ def overhead(index: SimilarityIndex, native: Native, queries: NDArray[np.float32
 
     So whatever else the machine does meets both; the pairs are compared, not two runs.
     """
-    for number in range(min(work.warmup, len(queries))):
+
+    def both(number: int) -> None:
         index.search(queries[number], work.k, include=())
         native(queries[number], work.k)
+
+    loops.warm(both, len(queries), work.warmup, work.most_seconds)
     times = np.empty((2, work.repeats * len(queries)), dtype=np.int64)
     same = np.empty(times.shape[1], dtype=np.bool_)
     done, most = 0, time.perf_counter() + work.repeats * (work.most_seconds or np.inf)

@@ -119,24 +119,20 @@ class _Reader:
         return False
 
     def _alternatives(self) -> Test:
-        tests = [self._conditions()]
-        while self._is("OR"):
-            tests.append(self._conditions())
-
-        def holds(row: Mapping[str, Any]) -> bool | None:
-            found = [test(row) for test in tests]
-            return True if True in found else None if None in found else False
-
-        return holds
+        return self._joined("OR", self._conditions, decisive=True)
 
     def _conditions(self) -> Test:
-        tests = [self._condition()]
-        while self._is("AND"):
-            tests.append(self._condition())
+        return self._joined("AND", self._condition, decisive=False)
+
+    def _joined(self, word: str, part: Callable[[], Test], *, decisive: bool) -> Test:
+        """Parts between a word, in the logic of three values: one that is ``decisive`` decides, else null does."""
+        tests = [part()]
+        while self._is(word):
+            tests.append(part())
 
         def holds(row: Mapping[str, Any]) -> bool | None:
             found = [test(row) for test in tests]
-            return False if False in found else None if None in found else True
+            return decisive if decisive in found else None if None in found else not decisive
 
         return holds
 
