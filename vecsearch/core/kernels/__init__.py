@@ -8,7 +8,7 @@ therefore be exchanged, even from tile to tile, without changing a bit of any an
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from vecsearch.core.kernels.bfloat16 import BFloat16Kernel
 from vecsearch.core.kernels.float32 import Float32Kernel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vecsearch.core.metrics import Float32, Float64
 
-__all__ = ["KERNELS", "Float32Kernel", "Kernel", "KernelName", "kernel_chain"]
+__all__ = ["KERNELS", "Float32Kernel", "Kernel", "KernelName", "kernel_chain", "kernel_name"]
 
 KernelName = Literal["auto", "int8", "bfloat16", "float32"]
 VARIABLE = "VECSEARCH_KERNEL"
@@ -70,25 +70,42 @@ KERNELS: tuple[Kernel, ...] = (Int8Kernel(), BFloat16Kernel(), Float32Kernel())
 """Coarsest and fastest first; the last is always there."""
 
 
-def kernel_chain(name: str | None = None) -> tuple[Kernel, ...]:
-    """The kernels to use, coarsest first: where the bound of one lets too much pass, the next scores the tile again.
+def kernel_name(name: str | None = None) -> KernelName:
+    """The kernel that is asked for.
 
     Args:
-        name: "int8", "bfloat16" or "float32": this one and the finer ones; "auto": all that are available; None: what
-            the environment variable ``VECSEARCH_KERNEL`` says, else "auto".
+        name: "int8", "bfloat16", "float32" or "auto"; None: what the environment variable ``VECSEARCH_KERNEL`` says,
+            else "auto".
 
     Raises:
         ValueError: there is no such kernel, or it is not available here.
 
     """
-    asked = f"{VARIABLE}=" if name is None and os.environ.get(VARIABLE) else "kernel="
+    asked = "kernel=" if name else f"{VARIABLE}="
     name = name or os.environ.get(VARIABLE) or "auto"
     if name not in get_args(KernelName):
         raise ValueError(f"{asked}{name!r}: there are {', '.join(get_args(KernelName))}")
-    first = next((place for place, kernel in enumerate(KERNELS) if kernel.name == name), 0)
-    if name != "auto" and not KERNELS[first].available():
+    if name != "auto" and not KERNELS[_place(name)].available():
         raise ValueError(
             f"{asked}{name!r} is not available: it needs pip install 'vecsearch[fast]' and a processor with the "
             "instructions; `vecsearch backends --core` shows what is here"
         )
-    return tuple(kernel for kernel in KERNELS[first:] if kernel.available())
+    return cast("KernelName", name)
+
+
+def _place(name: str) -> int:
+    """The place of a kernel in the order of `KERNELS`; of "auto", the first."""
+    return next((place for place, kernel in enumerate(KERNELS) if kernel.name == name), 0)
+
+
+def kernel_chain(name: str | None = None) -> tuple[Kernel, ...]:
+    """The kernels to use, coarsest first: where the bound of one lets too much pass, the next scores the tile again.
+
+    Args:
+        name: as in `kernel_name`: this one and the finer ones; "auto": all that are available.
+
+    Raises:
+        ValueError: there is no such kernel, or it is not available here.
+
+    """
+    return tuple(kernel for kernel in KERNELS[_place(kernel_name(name)) :] if kernel.available())
