@@ -8,6 +8,7 @@ Everything lies in memory (or in the files of the last save, mapped) until ``sav
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,8 +19,10 @@ from pydantic import Field
 from vecsearch.backends._masks import Masks
 from vecsearch.backends._storage import Folder, Manifest
 from vecsearch.backends._table import Snapshot, Table, empty_snapshot
+from vecsearch.backends._together import Together
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Capabilities, Hits, Score
 from vecsearch.core import KernelName, Packed, kernel_chain, knn
+from vecsearch.core.threads import VARIABLE
 from vecsearch.errors import ClosedError, ConfigError, InvalidInputError, StorageError
 from vecsearch.filters import predicate
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from vecsearch.backends.base import Part, Rows, Spec, Where
 
 
+_FEW_QUERIES = 64  # more have a search to themselves: they would keep others waiting, and are as fast alone
 _GOOD_PART = 0.5  # of all rows: fewer are cheaper to copy than others to drop
 _SURPLUS, _MORE = 1.5, 16  # so much more is asked for than should be enough
 
@@ -51,7 +55,7 @@ class SklearnConfig(BackendConfig):
 class SklearnBackend(Backend[SklearnConfig]):
     """Rows in memory, searched exactly.
 
-    Reads take an immutable snapshot and wait for nobody; a write, once it returns, is seen by every later call.
+    Reads take an immutable snapshot and wait for no write; a write, once it returns, is seen by every later call.
     """
 
     name: ClassVar[str] = "sklearn"
@@ -79,6 +83,8 @@ class SklearnBackend(Backend[SklearnConfig]):
         self._saved_version: int | None = None
         self._closed = False
         self._masks = Masks()
+        self._together: Together[_Pair] = Together()
+        self._takes_all_cores = config.threads is None and VARIABLE not in os.environ
         self._packed: tuple[Any, Packed] | None = None
 
     @property
@@ -141,7 +147,11 @@ class SklearnBackend(Backend[SklearnConfig]):
         snapshot = table.snapshot
         chosen = self._chosen(snapshot, where)
         search = _Search(snapshot, table.spec.metric, self.config, self._packed_rows(table, snapshot))
-        hits = search.nearest(queries, k, chosen)
+        if chosen is None and len(queries) <= _FEW_QUERIES and self._takes_all_cores:
+            # Of the same snapshot: whoever waits holds it, so that no other has its id.
+            hits = self._together.search((id(snapshot), k), queries, lambda some: search.nearest(some, k, None))
+        else:
+            hits = search.nearest(queries, k, chosen)
         return Hits([distances for distances, _ in hits], [snapshot.take(positions, include) for _, positions in hits])
 
     def scan(self, batch_rows: int, include: frozenset[Part], where: Where | None = None) -> Iterator[Rows]:
@@ -327,4 +337,5 @@ def _mask(snapshot: Snapshot, chosen: NDArray[np.int64] | None) -> NDArray[np.bo
 
 
 if TYPE_CHECKING:
-    _Pairs = list[tuple[NDArray[np.float64], NDArray[np.int64]]]
+    _Pair = tuple[NDArray[np.float64], NDArray[np.int64]]
+    _Pairs = list[_Pair]
