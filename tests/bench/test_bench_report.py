@@ -125,7 +125,11 @@ def test_trust_comes_first_and_names_what_does_not_count(tree):
 def test_two_machines_are_not_compared_in_silence(run):
     other = run[0].environment.model_copy(update={"cpu": "another"})
     mixed = [run[0].model_copy(update={"environment": other}), *run[1:]]
-    assert "2 different machines" in page(mixed)
+    found = page(mixed)
+    assert "2 different machines" in found
+    rows = captioned(parsed(found), "Not the same for all results")
+    machines = {texts(row["processor"]).partition(",")[0]: texts(row["results"]) for row in rows}
+    assert machines == {"another": "1", "a processor": str(len(run) - 1)}
     assert "different machines" not in page(run)
     same = run[0].environment.model_copy(update={"commit": "abc"})
     assert "different machines" not in page([run[0].model_copy(update={"environment": same}), *run[1:]])

@@ -183,29 +183,33 @@ def _machine(environment: Environment) -> str:
 
 
 def _machines(points: Sequence[Point]) -> Markup:
-    tables = []
     groups = list(grouped((point.environment for point in points), lambda one: one.model_dump_json()).values())
-    for at, group in enumerate(groups, 1):
-        one = group[0]
-        limits = [f"{one.cpu_limit:g} processors"] if one.cpu_limit is not None else []
-        limits += [_gib(one.memory_limit)] if one.memory_limit is not None else []
-        changed = {True: " with changes", False: "", None: ""}[one.dirty]
-        facts = {
-            "processor": f"{one.cpu}, {one.cores} cores, {one.affinity} of them for this",
-            "memory": _gib(one.memory_bytes) if one.memory_bytes is not None else "unknown",
-            "limits": ", ".join(limits) or "none",
-            "system": f"{one.system}, kernel {one.kernel}",
-            "Python": one.python,
-            "threads": ", ".join(f"{name}={value}" for name, value in sorted(one.threads.items())) or "not limited",
-            "source": f"{one.commit}{changed}" if one.commit else "an installed package",
-            "packages": ", ".join(f"{name} {version}" for name, version in sorted(one.packages.items())),
-            "all packages": f"sha256 {one.packages_sha256[:16]}",
-            "results": str(len(group)),
-        }
-        title = "Machine and software" if len(groups) == 1 else f"Machine and software {at} of {len(groups)}"
-        rows = [pair for pair in facts.items() if pair[1]]
-        tables.append(table(("what", "value"), rows, title, class_="facts"))
+    each = [_facts_of(group[0]) for group in groups]
+    common = [pair for pair in each[0].items() if all(pair in facts.items() for facts in each)]
+    others = [name for name in each[0] if name not in dict(common)]
+    tables = [table(("what", "value"), common, "Machine and software", class_="facts")]
+    if others:
+        rows = [[*(facts[name] for name in others), str(len(group))] for facts, group in zip(each, groups, strict=True)]
+        tables.append(table((*others, "results"), rows, "Not the same for all results"))
     return joined(tables)
+
+
+def _facts_of(environment: Environment) -> dict[str, str]:
+    one = environment
+    limits = [f"{one.cpu_limit:g} processors"] if one.cpu_limit is not None else []
+    limits += [_gib(one.memory_limit)] if one.memory_limit is not None else []
+    changed = {True: " with changes", False: "", None: ""}[one.dirty]
+    return {
+        "processor": f"{one.cpu}, {one.cores} cores, {one.affinity} of them for this",
+        "memory": _gib(one.memory_bytes) if one.memory_bytes is not None else "unknown",
+        "limits": ", ".join(limits) or "none",
+        "system": f"{one.system}, kernel {one.kernel}",
+        "Python": one.python,
+        "threads": ", ".join(f"{name}={value}" for name, value in sorted(one.threads.items())) or "not limited",
+        "packages": ", ".join(f"{name} {version}" for name, version in sorted(one.packages.items())),
+        "all packages": f"sha256 {one.packages_sha256[:16]}",
+        "source": f"{one.commit}{changed}" if one.commit else "an installed package",
+    }
 
 
 def _gib(size: int) -> str:
