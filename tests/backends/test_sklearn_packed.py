@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vecsearch
-from vecsearch.core import Packed, knn, packed
+from vecsearch.core import Packed, knn, packed, search
 from vecsearch.core.kernels import KERNELS, numkong
 
 needs_int8 = pytest.mark.skipif(not KERNELS[0].available(), reason="numkong or the instructions are not here")
@@ -14,6 +14,7 @@ needs_int8 = pytest.mark.skipif(not KERNELS[0].available(), reason="numkong or t
 def early(monkeypatch):
     monkeypatch.setattr(packed, "_LEAST_ASKED", 0)
     monkeypatch.setattr(packed, "_LEAST_TAIL", 64)
+    monkeypatch.setattr(search, "_SMALL_WORK", 0)
 
 
 def answers(index, queries):
