@@ -84,7 +84,7 @@ class SklearnBackend(Backend[SklearnConfig]):
         self._closed = False
         self._masks = Masks()
         self._together: Together[_Pair] = Together()
-        self._takes_all_cores = config.threads is None and VARIABLE not in os.environ
+        self._takes_all_cores = config.threads is None and not os.environ.get(VARIABLE)
         self._packed: tuple[Any, Packed] | None = None
 
     @property
