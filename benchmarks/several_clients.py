@@ -8,12 +8,9 @@ many as there are cores: the better of the two is shown. Writes benchmarks/resul
 """
 
 import argparse
-import os
-import platform
 import shlex
 import statistics
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -22,34 +19,23 @@ import numpy as np
 from core_data import load
 
 import vecsearch
+from vecsearch.bench import loops
+from vecsearch.bench.environment import cores, environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "several_clients.md"
 SIDES = ("vecsearch", "apart", "faiss")
 CLIENTS = (1, 2, 4, 8)
-CORES = os.cpu_count()
+CORES = cores()
 K, QUERIES = 10, 1000
 PAUSE = 0.15  # seconds: the threads of OpenMP spin for a while after their work
 
 
 def closed_loop(ask, clients, seconds):
     """Queries a second of so many threads, and the 99th percentile of their milliseconds."""
-    took, until = [[] for _ in range(clients)], time.perf_counter() + seconds
-
-    def client(number):
-        query = number * QUERIES // clients
-        start = time.perf_counter()
-        while start < until:
-            ask(query % QUERIES)
-            end = time.perf_counter()
-            took[number].append(end - start)
-            query, start = query + 1, end
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(map(len, took)) / seconds, 1e3 * float(np.percentile(np.concatenate(took), 99))
+    found = loops.closed(ask, QUERIES, concurrency=clients, repeats=1, seconds=seconds, most_seconds=seconds)
+    if found.errors:
+        raise RuntimeError(found.error)
+    return len(found.service_ns) / found.repeat_seconds[0], float(np.percentile(found.service_ns, 99)) / 1e6
 
 
 def asked(rows, queries):
@@ -105,7 +91,7 @@ def report(lines, args):
     """The page of results."""
     head = ["rows", "clients", *(f"{name}, queries/s" for name in SIDES), "to apart", "to faiss"]
     head += [f"{name}, p99 ms" for name in SIDES]
-    cpu = next(line for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if "model name" in line)
+    machine = environment()
     command = ["FOLDER" if Path(word) == args.wordnet else word for word in sys.argv[1:]]
     data = "WordNet glosses" if args.wordnet else "a mixture of topics"
     return [
@@ -113,7 +99,7 @@ def report(lines, args):
         "",
         f"    python benchmarks/several_clients.py {shlex.join(command)}",
         "",
-        f"{cpu.split(':')[1].strip()}, {CORES} cores, Python {platform.python_version()}, numpy {np.__version__},",
+        f"{machine.cpu}, {CORES} cores, {machine.python}, numpy {np.__version__},",
         f"faiss {faiss.__version__}; {data} x 384, cosine, k = {K}. Medians of {args.rounds} rounds (least-most) of",
         f"{args.seconds:g} s. *apart*: each search by itself. A ratio above 1: vecsearch answers more queries.",
         "",

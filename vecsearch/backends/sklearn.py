@@ -21,7 +21,7 @@ from vecsearch.backends._storage import Folder, Manifest
 from vecsearch.backends._table import Snapshot, Table, empty_snapshot
 from vecsearch.backends._together import Together
 from vecsearch.backends.base import METRICS, Backend, BackendConfig, Capabilities, Hits, Score
-from vecsearch.core import KernelName, Packed, kernel_chain, knn
+from vecsearch.core import KernelName, Packed, kernel_name, knn
 from vecsearch.core.threads import VARIABLE
 from vecsearch.errors import ClosedError, ConfigError, InvalidInputError, StorageError
 from vecsearch.filters import predicate
@@ -73,7 +73,7 @@ class SklearnBackend(Backend[SklearnConfig]):
     def __init__(self, config: SklearnConfig) -> None:
         super().__init__(config)
         try:
-            kernel_chain(config.kernel)
+            kernel_name(config.kernel)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         self._folder = None if config.path is None else Folder(Path(config.path).expanduser())
@@ -303,19 +303,31 @@ class _Search:
         if count == total:
             return self._among(queries, k, None)
         if count <= _GOOD_PART * total:
-            return self._among(queries, k, snapshot.live() if chosen is None else chosen)
+            return self._among(queries, k, self._positions(chosen))
         wanted = min(k, count)
         enough = min(int(_SURPLUS * wanted * total / count) + _MORE, wanted + total - count)
         pairs = self._among(queries, enough, None)
-        member = _mask(snapshot, chosen)
+        member = self._member(chosen)
         kept = [member[positions] for _, positions in pairs]
         pairs = [(d[keep][:wanted], p[keep][:wanted]) for (d, p), keep in zip(pairs, kept, strict=True)]
         short = [number for number, (_, positions) in enumerate(pairs) if len(positions) < wanted]
         if short:
-            again = self._among(queries[short], wanted, snapshot.live() if chosen is None else chosen)
+            again = self._among(queries[short], wanted, self._positions(chosen))
             for number, pair in zip(short, again, strict=True):
                 pairs[number] = pair
         return pairs
+
+    def _positions(self, chosen: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Those of the chosen rows; ``None``: of the live ones."""
+        return self._snapshot.live() if chosen is None else chosen
+
+    def _member(self, chosen: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """Which of all rows are chosen; ``None``: which are live."""
+        if chosen is None and self._snapshot.alive is not None:
+            return self._snapshot.alive
+        member = np.zeros(len(self._snapshot), dtype=np.bool_)
+        member[self._positions(chosen)] = True
+        return member
 
     def _among(self, queries: NDArray[np.float32], k: int, positions: NDArray[np.int64] | None) -> _Pairs:
         """The nearest of the rows at ``positions`` (``None``: of all, dead ones included)."""
@@ -325,15 +337,6 @@ class _Search:
             return [(np.empty(0), np.empty(0, dtype=np.int64)) for _ in queries]
         distances, found = knn(queries, rows, wanted, positions=positions, **self._settings)
         return list(zip(distances, found, strict=True))
-
-
-def _mask(snapshot: Snapshot, chosen: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-    """Which rows are at the positions; ``None``: which are live."""
-    if chosen is None and snapshot.alive is not None:
-        return snapshot.alive
-    mask = np.zeros(len(snapshot), dtype=np.bool_)
-    mask[snapshot.live() if chosen is None else chosen] = True
-    return mask
 
 
 if TYPE_CHECKING:

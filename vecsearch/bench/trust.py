@@ -185,9 +185,10 @@ def _machine(environment: Environment) -> str:
 def _machines(points: Sequence[Point]) -> Markup:
     groups = list(grouped((point.environment for point in points), lambda one: one.model_dump_json()).values())
     each = [_facts_of(group[0]) for group in groups]
-    common = [pair for pair in each[0].items() if all(pair in facts.items() for facts in each)]
-    others = [name for name in each[0] if name not in dict(common)]
-    tables = [table(("what", "value"), common, "Machine and software", class_="facts")]
+    common = dict(pair for pair in each[0].items() if all(pair in facts.items() for facts in each))
+    others = [name for name in each[0] if name not in common]
+    known = [pair for pair in common.items() if pair[1]]
+    tables = [table(("what", "value"), known, "Machine and software", class_="facts")]
     if others:
         rows = [[*(facts[name] for name in others), str(len(group))] for facts, group in zip(each, groups, strict=True)]
         tables.append(table((*others, "results"), rows, "Not the same for all results"))

@@ -7,7 +7,7 @@ only *proposes*: what is returned, ordered or compared with a threshold is `pair
 from vecsearch.core.facilities import Facilities
 from vecsearch.core.farthest import farthest_first
 from vecsearch.core.greedy import Kept, greedy_keep
-from vecsearch.core.kernels import KernelName, kernel_chain
+from vecsearch.core.kernels import KernelName, kernel_name
 from vecsearch.core.metrics import METRICS, Metric, cross_distances, pair_distances, row_norms
 from vecsearch.core.neighbors import Nearest, knn
 from vecsearch.core.packed import Packed
@@ -29,7 +29,7 @@ __all__ = [
     "edge_order",
     "farthest_first",
     "greedy_keep",
-    "kernel_chain",
+    "kernel_name",
     "knn",
     "pair_distances",
     "radius_edges",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vecsearch.core.kernels import kernel_chain
+from vecsearch.core.kernels import kernel_chain, kernel_name
 from vecsearch.core.kernels.int8 import Int8Kernel
 from vecsearch.core.metrics import Side, aligned_distances, as_rows, check_metric
 from vecsearch.core.packed import pack, packing_space, stretches
@@ -111,7 +111,7 @@ def radius_edges(
     if np.isnan(thresh):
         raise ValueError("thresh must be a number, not nan")
     source = Source(rows, metric, None, cached_norms(norms, len(rows)))
-    kernel_chain(kernel)  # refused here, and not when the first part is taken
+    kernel_name(kernel)  # refused here, and not when the first part is taken
     crew = Crew(threads)
     if len(rows) <= _TILE:
         crew.threads = 1

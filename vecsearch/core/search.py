@@ -72,7 +72,7 @@ class Search:
     def crew(self, source: Source, threads: int | None, progress: Progress | None) -> Crew:
         """The threads for one `run`: one where the work is small."""
         crew = Crew(threads, progress, len(self.queries) * len(source))
-        if len(self.queries) * len(source) * source.rows.shape[1] < _SMALL_WORK:
+        if self._is_small(source):
             crew.threads = 1
         return crew
 
@@ -96,10 +96,11 @@ class Search:
         if worst is None and k * _EXHAUSTIVE >= total:
             self._run_exhaustive(source, crew, distances, places)
             return distances, places
-        if worst is None and self._is_small(source) and self._kernel in ("auto", Float32Kernel.name):
-            distances[:], places[:] = self._at_once(source, k)
+        few = count <= FEW_QUERIES and self._is_small(source)
+        if worst is None and few and self._kernel in ("auto", Float32Kernel.name):
+            best = self._at_once(source, k)
             crew.tick(count * total)
-            return distances, places
+            return best
         space, ready = (None, ()) if packed is None else packed.follow(source, crew, count)
         to_pack = space is None and self._worth_packing(source)
         shares = self._shares(k, crew.threads, by_peak=bool(ready) or to_pack, together=bool(ready))
@@ -121,8 +122,8 @@ class Search:
         return distances, places
 
     def _is_small(self, source: Source) -> bool:
-        count = len(self.queries)
-        return count <= FEW_QUERIES and count * len(source) * source.rows.shape[1] < _SMALL_WORK
+        multiplications: int = len(self.queries) * len(source) * source.rows.shape[1]
+        return multiplications < _SMALL_WORK
 
     def _at_once(self, source: Source, k: int) -> tuple[Float64, Int64]:
         """One product of all queries and rows, and the pair distances of what its margin leaves.
